@@ -1,0 +1,109 @@
+//! What a model runs at once: rows of one layout.
+
+use crate::{Datatype, Tensor, TensorError, Tensors};
+use std::sync::Arc;
+
+/// Names, datatypes and shapes of an example's tensors, in order of name. Examples can
+/// share a batch if and only if their layouts are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Layout(Vec<(Arc<str>, Datatype, Vec<usize>)>);
+
+/// The rows a model handler predicts on together; never empty, all of one [`Layout`].
+#[derive(Debug, Clone)]
+pub struct Batch {
+    rows: Vec<Tensors>,
+}
+
+/// Rows that make no batch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// There are no rows.
+    #[error("a batch needs at least one example")]
+    Empty,
+    /// A row differs from the first.
+    #[error("example {index} of the batch has other tensors than the first")]
+    Layout {
+        /// Which row.
+        index: usize,
+    },
+}
+
+// === impl Layout ===
+
+impl Layout {
+    pub(crate) fn of(tensors: &Tensors) -> Self {
+        let entry = |(name, tensor): (&Arc<str>, &Tensor)| {
+            (name.clone(), tensor.datatype(), tensor.shape().to_vec())
+        };
+        let mut entries: Vec<_> = tensors.iter().map(entry).collect();
+        entries.sort();
+        Self(entries)
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    /// Puts rows of one layout together.
+    pub fn new(rows: Vec<Tensors>) -> Result<Self, BatchError> {
+        let layout = rows.first().ok_or(BatchError::Empty)?.layout();
+        match rows.iter().position(|row| row.layout() != layout) {
+            None => Ok(Self { rows }),
+            Some(index) => Err(BatchError::Layout { index }),
+        }
+    }
+
+    /// The number of examples, at least one.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Each example's tensors.
+    pub fn rows(&self) -> &[Tensors] {
+        &self.rows
+    }
+
+    /// Bytes of all tensors of all examples.
+    pub fn byte_len(&self) -> usize {
+        self.rows.iter().map(Tensors::byte_len).sum()
+    }
+
+    /// One input of all examples, stacked along a new first axis: shape `[len, ...]`.
+    /// `None` when the examples hold no tensor of that name.
+    pub fn stacked(&self, name: &str) -> Option<Result<Tensor, TensorError>> {
+        let column: Option<Vec<&Tensor>> = self.rows.iter().map(|row| row.tensor(name)).collect();
+        column.map(|tensors| Tensor::stack(&tensors))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[f32]) -> Tensors {
+        let tensor = Tensor::from_slice(vec![values.len()], values).unwrap();
+        Tensors::from_named([("x".into(), tensor)]).unwrap()
+    }
+
+    #[test]
+    fn rows_of_one_layout_stack() {
+        let batch = Batch::new(vec![row(&[1.0, 2.0]), row(&[3.0, 4.0])]).unwrap();
+        let stacked = batch.stacked("x").unwrap().unwrap();
+        assert_eq!(stacked.shape(), [2, 2]);
+        assert_eq!(stacked.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        assert!(batch.stacked("y").is_none());
+        assert_eq!(batch.byte_len(), 16);
+    }
+
+    #[test]
+    fn other_layouts_are_refused() {
+        assert_eq!(Batch::new(vec![]).unwrap_err(), BatchError::Empty);
+        let rows = vec![row(&[1.0]), row(&[1.0, 2.0])];
+        assert_eq!(
+            Batch::new(rows).unwrap_err(),
+            BatchError::Layout { index: 1 }
+        );
+    }
+}

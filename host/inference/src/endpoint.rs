@@ -1,0 +1,49 @@
+//! What the server and jobs call.
+
+use crate::{Example, Failure, Prediction, Signature};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+/// A boxed future, as returned across seams.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What holds for all examples of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Call {
+    /// When the caller stops waiting; work that starts later is dropped.
+    pub deadline: Option<Instant>,
+}
+
+/// Something that answers examples with predictions: an ensemble, or a model by itself.
+///
+/// Dropping the future abandons the work.
+pub trait Endpoint: Send + Sync {
+    /// The name on the wire.
+    fn name(&self) -> &str;
+
+    /// The version on the wire.
+    fn version(&self) -> &str;
+
+    /// The kind of thing, as the protocol's metadata shows it (`platform`).
+    fn platform(&self) -> &str;
+
+    /// The tensors of one example: no batch axis.
+    fn signature(&self) -> &Signature;
+
+    /// Whether requests carry a leading batch axis, each row an example. `false` for a
+    /// model that takes its input as it is: then a request is one example.
+    fn has_batch_axis(&self) -> bool {
+        true
+    }
+
+    /// Whether it can answer now.
+    fn is_ready(&self) -> bool;
+
+    /// Answers each example, in order: exactly one result for one example.
+    fn infer(
+        &self,
+        examples: Vec<Example>,
+        call: Call,
+    ) -> BoxFuture<'_, Vec<Result<Prediction, Failure>>>;
+}

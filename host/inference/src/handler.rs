@@ -1,0 +1,49 @@
+//! The seam between batching and model runtimes.
+
+use crate::{Batch, Signature, Tensors};
+
+/// Runs batches on a loaded model (Beam's `ModelHandler`, after loading).
+///
+/// A handler holds the model's weights once and may be called from several threads at
+/// the same time, one for each replica. It blocks its thread while it runs.
+pub trait ModelHandler: Send + Sync {
+    /// The tensors of one example: no batch axis.
+    fn signature(&self) -> &Signature;
+
+    /// Predicts on a batch whose rows fit [`ModelHandler::signature`]; returns the
+    /// outputs of each row, in order. The caller counts them.
+    fn predict(&self, batch: &Batch) -> Result<Vec<Tensors>, PredictError>;
+
+    /// What the model knows about good batches.
+    fn batch_hints(&self) -> BatchHints {
+        BatchHints::default()
+    }
+
+    /// Bytes the loaded model holds (Beam's `model_byte_size`).
+    fn model_byte_size(&self) -> u64;
+
+    /// The kind of runtime, as the protocol's metadata shows it (`platform`).
+    fn platform(&self) -> &str;
+}
+
+/// What a model knows about good batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchHints {
+    /// The largest batch the model can take, `None` when any.
+    pub max_batch_size: Option<usize>,
+}
+
+/// Why a whole batch failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PredictError {
+    /// The runtime refused or broke off.
+    #[error("{0}")]
+    Failed(String),
+    /// The runtime could not allocate.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    /// What the runtime returned is not what the model promises.
+    #[error("{0}")]
+    Contract(String),
+}

@@ -1,0 +1,33 @@
+//! The vocabulary of Consort and its one seam.
+//!
+//! Here is what every other room talks about: [`Tensor`], [`Example`], [`Prediction`],
+//! [`Batch`], the names of things, the ways a thing can fail ([`Failure`]), and the two
+//! traits that hold the host together: [`ModelHandler`] (runs one batch; implemented by
+//! each model runtime) and [`Endpoint`] (answers examples; implemented by ensembles and
+//! called by the server and by jobs).
+//!
+//! This crate never knows how a model is run, how a request arrived or how tasks are
+//! scheduled: no async runtime, no serialisation format, no model runtime, no Wasm.
+
+mod batch;
+mod datatype;
+mod endpoint;
+mod example;
+mod failure;
+mod handler;
+mod id;
+mod ops;
+mod spec;
+mod tensor;
+mod tensors;
+
+pub use batch::{Batch, BatchError, Layout};
+pub use datatype::{Datatype, Element, UnknownDatatype};
+pub use endpoint::{BoxFuture, Call, Endpoint};
+pub use example::{Example, Key, Outcome, Prediction};
+pub use failure::{Failure, FailureKind, Fault, Stage, StageKind};
+pub use handler::{BatchHints, ModelHandler, PredictError};
+pub use id::{InvalidName, ModelId, ModelName, PluginName, TenantId};
+pub use spec::{Dim, Mismatch, Signature, TensorSpec};
+pub use tensor::{Tensor, TensorError};
+pub use tensors::{DuplicateTensor, Tensors};

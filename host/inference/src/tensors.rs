@@ -1,0 +1,89 @@
+//! Named tensors: what an example holds and what a prediction yields.
+
+use crate::{Layout, Tensor};
+use std::sync::Arc;
+
+/// A small ordered map from name to tensor. Cloning copies handles, not bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tensors(Vec<(Arc<str>, Tensor)>);
+
+/// Two tensors of one name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tensor \"{0}\" is given twice")]
+pub struct DuplicateTensor(pub Arc<str>);
+
+// === impl Tensors ===
+
+impl Tensors {
+    /// No tensors.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Collects named tensors; a name may occur once.
+    pub fn from_named(
+        named: impl IntoIterator<Item = (Arc<str>, Tensor)>,
+    ) -> Result<Self, DuplicateTensor> {
+        let mut tensors = Self::new();
+        for (name, tensor) in named {
+            if tensors.insert(name.clone(), tensor).is_some() {
+                return Err(DuplicateTensor(name));
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// Adds a tensor, or replaces (and returns) the one of that name.
+    pub fn insert(&mut self, name: impl Into<Arc<str>>, tensor: Tensor) -> Option<Tensor> {
+        let name = name.into();
+        match self.0.iter_mut().find(|(existing, _)| *existing == name) {
+            Some((_, old)) => Some(std::mem::replace(old, tensor)),
+            None => {
+                self.0.push((name, tensor));
+                None
+            }
+        }
+    }
+
+    /// The tensor of that name.
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.0
+            .iter()
+            .find(|(existing, _)| &**existing == name)
+            .map(|(_, tensor)| tensor)
+    }
+
+    /// All tensors in order of insertion.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Tensor)> {
+        self.0.iter().map(|(name, tensor)| (name, tensor))
+    }
+
+    /// How many tensors there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes of all tensors together.
+    pub fn byte_len(&self) -> usize {
+        self.0.iter().map(|(_, tensor)| tensor.data().len()).sum()
+    }
+
+    /// Names, datatypes and shapes: examples of one layout can share a batch.
+    pub fn layout(&self) -> Layout {
+        Layout::of(self)
+    }
+}
+
+impl IntoIterator for Tensors {
+    type Item = (Arc<str>, Tensor);
+    type IntoIter = std::vec::IntoIter<(Arc<str>, Tensor)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
