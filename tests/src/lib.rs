@@ -1,1 +1,85 @@
-//! consort-tests.
+//! What whole-system tests need: the built `consort` binary, a running server, a plain
+//! HTTP client, and the places that set-up filled. Nothing here is part of the product.
+//!
+//! The tests run the binary as its users do. `cargo xtask test` builds it and prepares
+//! everything; a test that misses something says so and fails.
+
+pub mod http;
+pub mod python;
+pub mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The top of the repository.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// A file that set-up should have made; panics with what to do when it is not there.
+#[expect(clippy::panic, reason = "a test without its preparation must fail loudly")]
+pub fn prepared(path: impl AsRef<Path>) -> PathBuf {
+    let path = root().join(path);
+    assert!(path.exists(), "{} is missing: run `cargo xtask test`, or `cargo xtask setup` first", path.display());
+    path
+}
+
+/// The folder of guest components built for tests.
+pub fn guests() -> PathBuf {
+    match std::env::var_os("CONSORT_GUESTS") {
+        Some(folder) => folder.into(),
+        None => prepared("target/wasm32-wasip2/guest/examples"),
+    }
+}
+
+/// The `consort` binary beside this test's own executable.
+#[expect(clippy::panic, reason = "a test without its binary must fail loudly")]
+pub fn binary() -> PathBuf {
+    let executable = std::env::current_exe().unwrap_or_default();
+    // target/debug/deps/TEST -> target/debug/consort
+    let folder = executable.parent().and_then(Path::parent).map(Path::to_path_buf);
+    let binary = folder.unwrap_or_default().join("consort");
+    assert!(binary.exists(), "{} is missing: run `cargo build -p consort-cli`", binary.display());
+    binary
+}
+
+/// `consort` with the ONNX Runtime that set-up installed and a compile cache that all
+/// tests share.
+pub fn consort() -> Command {
+    let mut command = Command::new(binary());
+    if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+        command.env("ORT_DYLIB_PATH", prepared(".setup/onnxruntime-1.32.0/lib/libonnxruntime.so.1.32.0"));
+    }
+    command.env("CONSORT_CACHE_DIR", root().join("target/consort-cache"));
+    command.env_remove("CONSORT_LOG");
+    command
+}
+
+/// What a command did, as text.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit status; -1 when a signal ended it.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Runs a command to its end.
+#[expect(clippy::expect_used, reason = "a test that cannot start its command must fail")]
+pub fn run(command: &mut Command) -> Ran {
+    let output = command.output().expect("the command starts");
+    output.into()
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}

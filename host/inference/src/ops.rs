@@ -1,7 +1,7 @@
 //! Cutting and joining tensors. Numbers and byte strings share one way: elements are
 //! moved as runs of bytes, where a run of `BYTES` elements is found in a table of ranges.
 
-use crate::{Datatype, Tensor, TensorError};
+use crate::{Tensor, TensorError};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -321,6 +321,7 @@ fn same_rank(tensor: &Tensor, rank: usize) -> Result<(), TensorError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Datatype;
     use proptest::prelude::*;
 
     fn numbers(shape: &[usize]) -> Tensor {

@@ -1,0 +1,35 @@
+//! The seam to what an ensemble is made of.
+
+use consort_inference::{
+    BoxFuture, Call, Example, Failure, ModelId, Outcome, Signature, Stage, TensorSpec,
+};
+
+/// One player of an ensemble: a plugin's role or a model behind its batcher.
+pub trait Step: Send + Sync {
+    /// Which part of an example's way this is, and the plugin's or model's name.
+    fn stage(&self) -> &Stage;
+
+    /// Name and version, for the predictions it makes.
+    fn model_id(&self) -> &ModelId;
+
+    /// What it reads and forwards, for one example.
+    fn signature(&self) -> &Signature;
+
+    /// What it answers with when it answers by itself; empty when it never does.
+    fn answers(&self) -> &[TensorSpec] {
+        &[]
+    }
+
+    /// Whether it can run now.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Runs on examples that hold exactly the signature's inputs: one result for each, in
+    /// order. Dropping the future abandons the work.
+    fn run(
+        &self,
+        examples: Vec<Example>,
+        call: Call,
+    ) -> BoxFuture<'_, Vec<Result<Outcome, Failure>>>;
+}
