@@ -1,0 +1,322 @@
+//! Loads everything that a manifest names and puts it together. Whatever does not work is
+//! a problem with a place in the manifest, and all problems are found in one go.
+
+use crate::args::Global;
+use crate::configs;
+use crate::host::{Host, Telemetry};
+use crate::manifest::ManifestFile;
+use crate::steps::{ModelStep, PostprocessStep, PreprocessStep};
+use consort_ensemble::{CompileProblem, Ensemble, Plan, PlannedStep, Step};
+use consort_inference::{ModelHandler, ModelId};
+use consort_manifest::{self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns};
+use consort_onnx::OnnxHandler;
+use consort_plugin::{Capability, Plugin, Sandbox, Snapshot};
+use consort_registry::{LoadError, Model, Registry};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Loads models and plugins at the same time, then compiles the ensembles.
+pub(crate) async fn assemble(
+    file: &ManifestFile,
+    global: &Global,
+    telemetry: &Telemetry,
+) -> Result<Host, Problems> {
+    let mut assembly = Assembly { file, telemetry, problems: Vec::new(), notes: Vec::new() };
+    let registry = Arc::new(Registry::new(telemetry.batching.clone()));
+    let sandbox = assembly.sandbox(global);
+    let models = assembly.start_models(&registry);
+    let plugins = assembly.start_plugins(sandbox.as_ref());
+    let models = assembly.finish(models).await;
+    let plugins = assembly.finish(plugins).await;
+    assembly.note_plugins(&plugins);
+    let single = assembly.single_models(&models);
+    let ensembles = assembly.ensembles(&models, &plugins);
+    if !assembly.problems.is_empty() {
+        return Err(file.manifest.problems(assembly.problems));
+    }
+    for endpoint in single.iter().chain(&ensembles) {
+        registry.publish(endpoint.clone());
+    }
+    Ok(Host { registry, ensembles, models: single, notes: assembly.notes })
+}
+
+/// What is being put together.
+struct Assembly<'a> {
+    file: &'a ManifestFile,
+    telemetry: &'a Telemetry,
+    problems: Vec<Problem>,
+    notes: Vec<String>,
+}
+
+/// Loads under way: each ends with its name and what became of it.
+type Loads<T> = JoinSet<(String, Result<Arc<T>, Problem>)>;
+
+// === impl Assembly ===
+
+impl Assembly<'_> {
+    fn problem(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(Problem::new(place, message, help));
+    }
+
+    /// One sandbox for all plugins; none where there are no plugins.
+    fn sandbox(&mut self, global: &Global) -> Option<Arc<Sandbox>> {
+        let first = self.file.manifest.plugins.first()?;
+        let config = consort_plugin::Config {
+            cache_dir: self.cache_dir(global),
+            ..consort_plugin::Config::default()
+        };
+        match Sandbox::new(config, &self.telemetry.plugin) {
+            Ok(sandbox) => Some(sandbox),
+            Err(error) => {
+                self.problem(first.name.place, format!("the sandbox cannot be made: {error}"), "");
+                None
+            }
+        }
+    }
+
+    /// The command line wins over the manifest, the manifest over the user's folder.
+    fn cache_dir(&self, global: &Global) -> Option<PathBuf> {
+        if global.no_cache {
+            return None;
+        }
+        let in_manifest = || Some(self.file.resolve(self.file.manifest.cache.dir.as_ref()?));
+        global.cache_dir.clone().or_else(in_manifest).or_else(user_cache_dir)
+    }
+
+    fn start_models(&mut self, registry: &Arc<Registry>) -> Loads<Model> {
+        let mut loads = JoinSet::new();
+        let Some(first) = self.file.manifest.models.first() else { return loads };
+        if let Err(error) = consort_onnx::load_library(None) {
+            let help = "cargo xtask setup installs it; or set ORT_DYLIB_PATH";
+            self.problem(first.name.place, error.to_string(), help);
+            return loads;
+        }
+        for model in &self.file.manifest.models {
+            let configs = configs::onnx(model).and_then(|onnx| Ok((onnx, configs::model(self.file, model)?)));
+            let (onnx, config) = match configs {
+                Ok(configs) => configs,
+                Err(error) => {
+                    self.problem(model.name.place, error.to_string(), "choose another name");
+                    continue;
+                }
+            };
+            let (name, registry) = (model.name.to_string(), registry.clone());
+            let (path, sha256) = (model.path.place, model.sha256.as_ref().map(|digest| digest.place));
+            loads.spawn(async move {
+                let load = move |path: &Path| {
+                    let handler = OnnxHandler::load(path, &onnx)?;
+                    Ok::<Arc<dyn ModelHandler>, consort_onnx::LoadError>(Arc::new(handler))
+                };
+                let loaded = registry.load(config, load).await;
+                (name, loaded.map_err(|error| model_problem(&error, path, sha256)))
+            });
+        }
+        loads
+    }
+
+    fn start_plugins(&mut self, sandbox: Option<&Arc<Sandbox>>) -> Loads<Plugin> {
+        let mut loads = JoinSet::new();
+        let Some(sandbox) = sandbox else { return loads };
+        for plugin in &self.file.manifest.plugins {
+            let capabilities = self.capabilities(plugin);
+            let config = match configs::plugin(self.file, plugin, capabilities) {
+                Ok(config) => config,
+                Err(error) => {
+                    self.problem(plugin.name.place, error.to_string(), "choose another name");
+                    continue;
+                }
+            };
+            let (name, sandbox) = (plugin.name.to_string(), sandbox.clone());
+            let place = plugin.path.place;
+            loads.spawn(async move {
+                let loaded = sandbox.load(config).await;
+                let problem = |error: consort_plugin::LoadError| {
+                    Problem::new(place, error.to_string(), "")
+                };
+                (name, loaded.map(Arc::new).map_err(problem))
+            });
+        }
+        loads
+    }
+
+    fn capabilities(&mut self, plugin: &manifest::Plugin) -> BTreeSet<Capability> {
+        let mut capabilities = BTreeSet::new();
+        for word in plugin.capabilities.iter() {
+            match Capability::from_str(word) {
+                Ok(capability) => drop(capabilities.insert(capability)),
+                Err(error) => self.problem(word.place, error.to_string(), ""),
+            }
+        }
+        capabilities
+    }
+
+    /// Waits for all loads; those that failed become problems.
+    async fn finish<T: 'static>(&mut self, mut loads: Loads<T>) -> BTreeMap<String, Arc<T>> {
+        let mut loaded = BTreeMap::new();
+        while let Some(joined) = loads.join_next().await {
+            match joined {
+                Ok((name, Ok(thing))) => drop(loaded.insert(name, thing)),
+                Ok((_, Err(problem))) => self.problems.push(problem),
+                Err(error) => {
+                    let message = format!("a load was broken off by a defect of Consort: {error}");
+                    self.problem(Place::default(), message, "please report it");
+                }
+            }
+        }
+        loaded
+    }
+
+    fn note_plugins(&mut self, plugins: &BTreeMap<String, Arc<Plugin>>) {
+        for (name, plugin) in plugins {
+            if let Snapshot::NotPossible { reason } = &plugin.load_report().snapshot {
+                self.notes.push(format!(
+                    "plugin \"{name}\" has no snapshot ({reason}): its instances are reused within a tenant"
+                ));
+            }
+        }
+    }
+
+    /// Every model is served by itself too, as an ensemble of one step.
+    fn single_models(&mut self, models: &BTreeMap<String, Arc<Model>>) -> Vec<Arc<Ensemble>> {
+        let mut ensembles = Vec::new();
+        for entry in &self.file.manifest.models {
+            let Some(model) = models.get(entry.name.as_str()) else { continue };
+            let plan = Plan {
+                id: model.id().clone(),
+                platform: model.handler().platform().to_owned(),
+                has_batch_axis: *entry.batching == Batching::On,
+                steps: vec![PlannedStep {
+                    name: entry.name.as_str().into(),
+                    step: Arc::new(ModelStep::new(model.clone())),
+                    inputs: Vec::new(),
+                    outputs: Vec::new(),
+                }],
+            };
+            match Ensemble::compile(plan, &self.telemetry.ensemble) {
+                Ok(ensemble) => ensembles.push(Arc::new(ensemble)),
+                Err(error) => self.problem(entry.name.place, error.to_string(), ""),
+            }
+        }
+        ensembles
+    }
+
+    fn ensembles(
+        &mut self,
+        models: &BTreeMap<String, Arc<Model>>,
+        plugins: &BTreeMap<String, Arc<Plugin>>,
+    ) -> Vec<Arc<Ensemble>> {
+        let mut ensembles = Vec::new();
+        for entry in &self.file.manifest.ensembles {
+            // Not `collect`: every step is to be looked at, even after one that fails.
+            let mut steps = Vec::new();
+            for step in entry.steps() {
+                steps.extend(self.step(step, models, plugins));
+            }
+            if steps.len() < entry.steps().len() {
+                continue;
+            }
+            let plan = Plan {
+                id: ModelId::new(entry.name.as_str(), entry.version.as_str()),
+                platform: "ensemble".to_owned(),
+                has_batch_axis: true,
+                steps,
+            };
+            match Ensemble::compile(plan, &self.telemetry.ensemble) {
+                Ok(ensemble) => ensembles.push(Arc::new(ensemble)),
+                Err(error) => {
+                    let place_of = |problem: &CompileProblem| {
+                        entry.steps().get(problem.index).map_or(entry.name.place, |step| step_place(step))
+                    };
+                    for problem in &error.problems {
+                        let help = problem.help.clone().unwrap_or_default();
+                        self.problem(place_of(problem), problem.to_string(), help);
+                    }
+                }
+            }
+        }
+        ensembles
+    }
+
+    /// A step of the manifest with what runs it; nothing where that did not load (which is
+    /// a problem already) or does not play the role.
+    fn step(
+        &mut self,
+        step: &manifest::Step,
+        models: &BTreeMap<String, Arc<Model>>,
+        plugins: &BTreeMap<String, Arc<Plugin>>,
+    ) -> Option<PlannedStep> {
+        let runs: Arc<dyn Step> = match &step.runs {
+            StepRuns::Model(name) => Arc::new(ModelStep::new(models.get(name.as_str())?.clone())),
+            StepRuns::Plugin { plugin, role } => {
+                self.plugin_step(plugins.get(plugin.as_str())?, plugin, role.as_ref())?
+            }
+        };
+        let names = |renames: &[Named<String>]| {
+            let pair = |rename: &Named<String>| (rename.name.as_str().into(), rename.value.as_str().into());
+            renames.iter().map(pair).collect()
+        };
+        Some(PlannedStep {
+            name: step.name.as_str().into(),
+            step: runs,
+            inputs: names(&step.inputs),
+            outputs: names(&step.outputs),
+        })
+    }
+
+    fn plugin_step(
+        &mut self,
+        plugin: &Arc<Plugin>,
+        name: &Located<String>,
+        role: Option<&Located<manifest::Role>>,
+    ) -> Option<Arc<dyn Step>> {
+        let preprocess = || Some(Arc::new(PreprocessStep::new(plugin)?) as Arc<dyn Step>);
+        let postprocess = || Some(Arc::new(PostprocessStep::new(plugin)?) as Arc<dyn Step>);
+        let (step, wanted) = match role.map(|role| **role) {
+            Some(manifest::Role::Preprocess) => (preprocess(), "preprocess"),
+            Some(manifest::Role::Postprocess) => (postprocess(), "postprocess"),
+            None => match (preprocess(), postprocess()) {
+                (Some(_), Some(_)) => {
+                    let message = format!("plugin \"{}\" plays both roles", name.value);
+                    self.problem(name.place, message, "add role = \"preprocess\" or role = \"postprocess\" to this step");
+                    return None;
+                }
+                (step, None) | (None, step) => (step, "preprocess or postprocess"),
+            },
+        };
+        if step.is_none() {
+            let message = format!("plugin \"{}\" does not play the role {wanted}", name.value);
+            let place = role.map_or(name.place, |role| role.place);
+            self.problem(place, message, "consort inspect shows the roles of a plugin");
+        }
+        step
+    }
+}
+
+/// Points at the name of the plugin or model, which is what a person looks for.
+fn step_place(step: &manifest::Step) -> Place {
+    match &step.runs {
+        StepRuns::Plugin { plugin, .. } => plugin.place,
+        StepRuns::Model(model) => model.place,
+    }
+}
+
+fn model_problem(error: &LoadError, path: Place, sha256: Option<Place>) -> Problem {
+    match error {
+        LoadError::DigestMismatch { actual, .. } => Problem::new(
+            sha256.unwrap_or(path),
+            error.to_string(),
+            format!("get the right file, or write sha256 = \"{actual}\" if you trust this one"),
+        ),
+        _ => Problem::new(path, error.to_string(), ""),
+    }
+}
+
+/// `$XDG_CACHE_HOME/consort` or `~/.cache/consort`.
+fn user_cache_dir() -> Option<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")))?;
+    Some(base.join("consort"))
+}

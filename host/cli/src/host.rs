@@ -1,0 +1,83 @@
+//! Everything that is loaded, and the metrics of all rooms.
+
+use consort_ensemble::Ensemble;
+use consort_inference::Endpoint;
+use consort_registry::Registry;
+use consort_server::Catalog;
+use std::sync::Arc;
+
+/// The metric families of all rooms, and the registry that `/metrics` writes out.
+pub(crate) struct Telemetry {
+    pub(crate) registry: prometheus_client::registry::Registry,
+    pub(crate) batching: consort_batching::Metrics,
+    pub(crate) ensemble: consort_ensemble::Metrics,
+    pub(crate) plugin: consort_plugin::Metrics,
+    pub(crate) server: consort_server::Metrics,
+}
+
+/// A manifest put to work.
+pub(crate) struct Host {
+    pub(crate) registry: Arc<Registry>,
+    /// The manifest's ensembles, in its order.
+    pub(crate) ensembles: Vec<Arc<Ensemble>>,
+    /// Each model as an ensemble of one step, in the manifest's order.
+    pub(crate) models: Vec<Arc<Ensemble>>,
+    /// What was noticed while loading and is no error: a plugin without a snapshot, say.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The registry as the server sees it.
+pub(crate) struct RegistryCatalog(pub(crate) Arc<Registry>);
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// Registers every room's families.
+    pub(crate) fn new() -> Self {
+        let mut registry = prometheus_client::registry::Registry::default();
+        Self {
+            batching: consort_batching::Metrics::register(&mut registry),
+            ensemble: consort_ensemble::Metrics::register(&mut registry),
+            plugin: consort_plugin::Metrics::register(&mut registry),
+            server: consort_server::Metrics::register(&mut registry),
+            registry,
+        }
+    }
+}
+
+// === impl Host ===
+
+impl Host {
+    /// The ensemble (or model) of that name; without a name, the only ensemble, or the
+    /// only model of a manifest without ensembles.
+    pub(crate) fn choose(&self, name: Option<&str>) -> Result<&Arc<Ensemble>, String> {
+        let named = || self.ensembles.iter().chain(&self.models);
+        if let Some(name) = name {
+            return named().find(|ensemble| ensemble.name() == name).ok_or_else(|| {
+                format!("there is no ensemble or model \"{name}\"; there are {}", names(named()))
+            });
+        }
+        match (self.ensembles.as_slice(), self.models.as_slice()) {
+            ([only], _) | ([], [only]) => Ok(only),
+            ([], []) => Err("the manifest has neither a model nor an ensemble".to_owned()),
+            _ => Err(format!("choose one with --ensemble: there are {}", names(named()))),
+        }
+    }
+}
+
+fn names<'a>(ensembles: impl Iterator<Item = &'a Arc<Ensemble>>) -> String {
+    let names: Vec<String> = ensembles.map(|ensemble| format!("\"{}\"", ensemble.name())).collect();
+    names.join(", ")
+}
+
+// === impl RegistryCatalog ===
+
+impl Catalog for RegistryCatalog {
+    fn endpoint(&self, name: &str) -> Option<Arc<dyn Endpoint>> {
+        self.0.endpoint(name)
+    }
+
+    fn endpoints(&self) -> Vec<Arc<dyn Endpoint>> {
+        self.0.endpoints()
+    }
+}

@@ -1,0 +1,31 @@
+//! The manifest's file.
+
+use consort_manifest::Manifest;
+use std::path::{Path, PathBuf};
+
+/// A checked manifest and the folder that its paths are relative to.
+pub(crate) struct ManifestFile {
+    pub(crate) manifest: Manifest,
+    folder: PathBuf,
+}
+
+// === impl ManifestFile ===
+
+impl ManifestFile {
+    /// Reads and checks the text; the error is ready to be shown.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let shown = path.display().to_string();
+        let bytes = std::fs::read(path)
+            .map_err(|error| format!("error: the manifest {shown} cannot be read: {error}"))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| format!("error: the manifest {shown} is no UTF-8 text: {error}"))?;
+        let manifest = consort_manifest::parse(&shown, &text).map_err(|problems| problems.to_string())?;
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        Ok(Self { manifest, folder })
+    }
+
+    /// A path of the manifest, from where the process stands.
+    pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+}
