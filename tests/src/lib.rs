@@ -18,10 +18,17 @@ pub fn root() -> PathBuf {
 }
 
 /// A file that set-up should have made; panics with what to do when it is not there.
-#[expect(clippy::panic, reason = "a test without its preparation must fail loudly")]
+#[expect(
+    clippy::panic,
+    reason = "a test without its preparation must fail loudly"
+)]
 pub fn prepared(path: impl AsRef<Path>) -> PathBuf {
     let path = root().join(path);
-    assert!(path.exists(), "{} is missing: run `cargo xtask test`, or `cargo xtask setup` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo xtask test`, or `cargo xtask setup` first",
+        path.display()
+    );
     path
 }
 
@@ -38,9 +45,16 @@ pub fn guests() -> PathBuf {
 pub fn binary() -> PathBuf {
     let executable = std::env::current_exe().unwrap_or_default();
     // target/debug/deps/TEST -> target/debug/consort
-    let folder = executable.parent().and_then(Path::parent).map(Path::to_path_buf);
+    let folder = executable
+        .parent()
+        .and_then(Path::parent)
+        .map(Path::to_path_buf);
     let binary = folder.unwrap_or_default().join("consort");
-    assert!(binary.exists(), "{} is missing: run `cargo build -p consort-cli`", binary.display());
+    assert!(
+        binary.exists(),
+        "{} is missing: run `cargo build -p consort-cli`",
+        binary.display()
+    );
     binary
 }
 
@@ -49,7 +63,10 @@ pub fn binary() -> PathBuf {
 pub fn consort() -> Command {
     let mut command = Command::new(binary());
     if std::env::var_os("ORT_DYLIB_PATH").is_none() {
-        command.env("ORT_DYLIB_PATH", prepared(".setup/onnxruntime-1.32.0/lib/libonnxruntime.so.1.32.0"));
+        command.env(
+            "ORT_DYLIB_PATH",
+            prepared(".setup/onnxruntime-1.32.0/lib/libonnxruntime.so.1.32.0"),
+        );
     }
     command.env("CONSORT_CACHE_DIR", root().join("target/consort-cache"));
     command.env_remove("CONSORT_LOG");
@@ -68,7 +85,10 @@ pub struct Ran {
 }
 
 /// Runs a command to its end.
-#[expect(clippy::expect_used, reason = "a test that cannot start its command must fail")]
+#[expect(
+    clippy::expect_used,
+    reason = "a test that cannot start its command must fail"
+)]
 pub fn run(command: &mut Command) -> Ran {
     let output = command.output().expect("the command starts");
     output.into()

@@ -29,10 +29,17 @@ impl Server {
     }
 
     /// The same with changes to the command.
-    #[expect(clippy::panic, clippy::expect_used, reason = "a test without its server must fail")]
+    #[expect(
+        clippy::panic,
+        clippy::expect_used,
+        reason = "a test without its server must fail"
+    )]
     pub fn start_with(manifest: &Path, change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let mut command = consort();
-        command.arg("serve").arg(manifest).args(["--listen", "127.0.0.1:0"]);
+        command
+            .arg("serve")
+            .arg(manifest)
+            .args(["--listen", "127.0.0.1:0"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = change(&mut command).spawn().expect("consort serve starts");
         let addresses = addresses(child.stdout.take());
@@ -44,18 +51,33 @@ impl Server {
             })
         });
         match addresses.recv_timeout(START_LIMIT) {
-            Ok(address) => Self { child, log, address },
+            Ok(address) => Self {
+                child,
+                log,
+                address,
+            },
             Err(_) => {
                 let _ = child.kill();
-                let log = log.and_then(|thread| thread.join().ok()).unwrap_or_default();
+                let log = log
+                    .and_then(|thread| thread.join().ok())
+                    .unwrap_or_default();
                 panic!("consort serve did not start:\n{log}");
             }
         }
     }
 
     /// Sends a request and reads the response.
-    #[expect(clippy::expect_used, reason = "a server that does not answer fails the test")]
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    #[expect(
+        clippy::expect_used,
+        reason = "a server that does not answer fails the test"
+    )]
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         http::request(self.address, method, path, headers, body).expect("the server answers")
     }
 
@@ -66,14 +88,29 @@ impl Server {
 
     /// Sends SIGTERM; does not wait.
     pub fn signal_terminate(&self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
     }
 
     /// Waits for the end: the exit status and everything that was logged.
     pub fn wait(mut self) -> Ran {
-        let status = self.child.wait().ok().and_then(|status| status.code()).unwrap_or(-1);
-        let stderr = self.log.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        Ran { status, stdout: String::new(), stderr }
+        let status = self
+            .child
+            .wait()
+            .ok()
+            .and_then(|status| status.code())
+            .unwrap_or(-1);
+        let stderr = self
+            .log
+            .take()
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default();
+        Ran {
+            status,
+            stdout: String::new(),
+            stderr,
+        }
     }
 
     /// Sends SIGTERM and waits for the end.
@@ -96,7 +133,10 @@ fn addresses(stdout: Option<impl Read + Send + 'static>) -> Receiver<SocketAddr>
     std::thread::spawn(move || {
         let Some(stdout) = stdout else { return };
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let address = line.split("http://").nth(1).and_then(|text| text.trim().parse().ok());
+            let address = line
+                .split("http://")
+                .nth(1)
+                .and_then(|text| text.trim().parse().ok());
             if let Some(address) = address {
                 let _ = sender.send(address);
             }

@@ -39,7 +39,6 @@ impl Case {
         self
     }
 
-
     fn write(self, file: &str, content: &[u8]) -> Self {
         fs::write(self.path(file), content).unwrap();
         self
@@ -52,16 +51,31 @@ impl Case {
         let ran = run(consort().arg("check").arg(&path));
         assert_eq!(ran.status, 2, "{}{}", ran.stdout, ran.stderr);
         for word in words {
-            assert!(ran.stderr.contains(word), "{word:?} is not in:\n{}", ran.stderr);
+            assert!(
+                ran.stderr.contains(word),
+                "{word:?} is not in:\n{}",
+                ran.stderr
+            );
         }
-        assert!(ran.stderr.contains("consort.toml:"), "no place in:\n{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("consort.toml:"),
+            "no place in:\n{}",
+            ran.stderr
+        );
     }
 
     /// Uses a test guest as the post-processor.
     fn with_guest(self, name: &str) -> Self {
         let guest = guests().join(format!("{name}.wasm"));
-        assert!(guest.exists(), "{} is missing: run `cargo xtask test`", guest.display());
-        self.replace("components/file_type_labels.wasm", &guest.display().to_string())
+        assert!(
+            guest.exists(),
+            "{} is missing: run `cargo xtask test`",
+            guest.display()
+        );
+        self.replace(
+            "components/file_type_labels.wasm",
+            &guest.display().to_string(),
+        )
     }
 }
 
@@ -87,38 +101,53 @@ fn every_error_of_a_manifest_is_reported_at_once() {
 fn a_missing_file_is_named_with_its_place() {
     Case::new()
         .replace("model/model.onnx", "model/nothing.onnx")
-        .replace("components/file_type_features.wasm", "components/nothing.wasm")
+        .replace(
+            "components/file_type_features.wasm",
+            "components/nothing.wasm",
+        )
         .fails_with(&["nothing.onnx", "nothing.wasm", "2 problems"]);
 }
 
 #[test]
 fn a_model_that_is_not_onnx() {
-    Case::new().write("model/model.onnx", b"this is no model").replace_digest().fails_with(&["magika", "ONNX"]);
+    Case::new()
+        .write("model/model.onnx", b"this is no model")
+        .replace_digest()
+        .fails_with(&["magika", "ONNX"]);
 }
 
 #[test]
 fn a_truncated_model() {
     let case = Case::new();
     let whole = fs::read(case.path("model/model.onnx")).unwrap();
-    case.write("model/model.onnx", &whole[..whole.len() / 2]).replace_digest().fails_with(&["model.onnx"]);
+    case.write("model/model.onnx", &whole[..whole.len() / 2])
+        .replace_digest()
+        .fails_with(&["model.onnx"]);
 }
 
 #[test]
 fn a_model_that_is_not_the_one_asked_for() {
     let case = Case::new().replace_digest();
-    let wrong = format!("path = \"model/model.onnx\"\nsha256 = \"{}\"", "0".repeat(64));
-    case.replace("path = \"model/model.onnx\"", &wrong).fails_with(&["sha256", "0000"]);
+    let wrong = format!(
+        "path = \"model/model.onnx\"\nsha256 = \"{}\"",
+        "0".repeat(64)
+    );
+    case.replace("path = \"model/model.onnx\"", &wrong)
+        .fails_with(&["sha256", "0000"]);
 }
 
 #[test]
 fn a_step_that_does_not_fit_its_model() {
     let case = Case::new();
-    case.replace("[[ensemble.file-type.step]]\nplugin = \"features\"\n", "").fails_with(&["tail", "bytes"]);
+    case.replace("[[ensemble.file-type.step]]\nplugin = \"features\"\n", "")
+        .fails_with(&["tail", "bytes"]);
 }
 
 #[test]
 fn a_plugin_that_is_no_wasm() {
-    Case::new().write("components/file_type_features.wasm", b"\x7fELF").fails_with(&["features", "WebAssembly"]);
+    Case::new()
+        .write("components/file_type_features.wasm", b"\x7fELF")
+        .fails_with(&["features", "WebAssembly"]);
 }
 
 #[test]
@@ -132,7 +161,11 @@ fn a_core_module_instead_of_a_component() {
 fn a_truncated_plugin() {
     let case = Case::new();
     let whole = fs::read(case.path("components/file_type_features.wasm")).unwrap();
-    case.write("components/file_type_features.wasm", &whole[..whole.len() / 2]).fails_with(&["features"]);
+    case.write(
+        "components/file_type_features.wasm",
+        &whole[..whole.len() / 2],
+    )
+    .fails_with(&["features"]);
 }
 
 #[test]
@@ -145,7 +178,9 @@ fn a_plugin_of_another_world() {
 
 #[test]
 fn a_plugin_that_imports_what_is_not_granted() {
-    Case::new().with_guest("opens_socket").fails_with(&["wasi:sockets", "network", "capabilities"]);
+    Case::new()
+        .with_guest("opens_socket")
+        .fails_with(&["wasi:sockets", "network", "capabilities"]);
 }
 
 #[test]
@@ -156,7 +191,10 @@ fn a_plugin_that_traps_in_init() {
 #[test]
 fn a_plugin_that_refuses_its_config() {
     Case::new()
-        .replace("\"config.json\" = \"model/config.min.json\"", "\"config.jsn\" = \"model/config.min.json\"")
+        .replace(
+            "\"config.json\" = \"model/config.min.json\"",
+            "\"config.jsn\" = \"model/config.min.json\"",
+        )
         .fails_with(&["config.json"]);
 }
 
@@ -172,16 +210,26 @@ fn the_schema_is_json() {
 fn a_manifest_that_is_not_there() {
     let ran = run(consort().args(["check", "nowhere/consort.toml"]));
     assert_eq!(ran.status, 2);
-    assert!(ran.stderr.contains("nowhere/consort.toml"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("nowhere/consort.toml"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn inspect_shows_what_a_plugin_is() {
-    let plugin = prepared(Path::new("examples/file-type/components/file_type_features.wasm"));
+    let plugin = prepared(Path::new(
+        "examples/file-type/components/file_type_features.wasm",
+    ));
     let ran = run(consort().arg("inspect").arg(&plugin));
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     for word in ["preprocess", "consort:inference/tensors@0.1.0", "sha256"] {
-        assert!(ran.stdout.contains(word), "{word} is not in:\n{}", ran.stdout);
+        assert!(
+            ran.stdout.contains(word),
+            "{word} is not in:\n{}",
+            ran.stdout
+        );
     }
     let ran = run(consort().args(["inspect", "--json"]).arg(&plugin));
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -191,7 +239,12 @@ fn inspect_shows_what_a_plugin_is() {
 impl Case {
     /// Takes the digest of the model out of the manifest, where it has one.
     fn replace_digest(mut self) -> Self {
-        self.manifest = self.manifest.lines().filter(|line| !line.starts_with("sha256")).map(|line| format!("{line}\n")).collect();
+        self.manifest = self
+            .manifest
+            .lines()
+            .filter(|line| !line.starts_with("sha256"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         self
     }
 }

@@ -25,8 +25,14 @@ fn python_manifest(folder: &Path) -> PathBuf {
     let example = root().join("examples/file-type");
     let text = std::fs::read_to_string(manifest()).unwrap();
     let text = text
-        .replace("components/file_type_labels.wasm", "components/file_type_labels_python.wasm")
-        .replace("\"components/", &format!("\"{}/components/", example.display()))
+        .replace(
+            "components/file_type_labels.wasm",
+            "components/file_type_labels_python.wasm",
+        )
+        .replace(
+            "\"components/",
+            &format!("\"{}/components/", example.display()),
+        )
         .replace("\"model/", &format!("\"{}/model/", example.display()));
     let path = folder.join("consort.toml");
     std::fs::write(&path, text).unwrap();
@@ -56,7 +62,13 @@ fn lines(text: &str) -> BTreeMap<String, Value> {
 fn predict(manifest: &Path, input: &Path, folder: &Path) -> (Ran, BTreeMap<String, Value>) {
     let output = folder.join("out.jsonl");
     let mut command = consort();
-    command.arg("run").arg(manifest).arg("--input").arg(input).arg("--output").arg(&output);
+    command
+        .arg("run")
+        .arg(manifest)
+        .arg("--input")
+        .arg(input)
+        .arg("--output")
+        .arg(&output);
     let ran = run(&mut command);
     let text = std::fs::read_to_string(&output).unwrap_or_default();
     (ran, lines(&text))
@@ -72,14 +84,23 @@ fn compare_with_reference(manifest: &Path, folder: &Path) {
 
     let (ran, predicted) = predict(manifest, &corpus, folder);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    assert_eq!(predicted.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    assert_eq!(
+        predicted.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>()
+    );
     for (key, expected) in expected {
         let outputs = &predicted[&key]["outputs"];
         for field in ["label", "mime_type", "group"] {
             assert_eq!(outputs[field], expected[field], "{field} of {key}");
         }
-        let (ours, theirs) = (outputs["score"].as_f64().unwrap(), expected["score"].as_f64().unwrap());
-        assert!((ours - theirs).abs() <= SCORE_TOLERANCE, "score of {key}: {ours}, reference {theirs}");
+        let (ours, theirs) = (
+            outputs["score"].as_f64().unwrap(),
+            expected["score"].as_f64().unwrap(),
+        );
+        assert!(
+            (ours - theirs).abs() <= SCORE_TOLERANCE,
+            "score of {key}: {ours}, reference {theirs}"
+        );
     }
 }
 
@@ -100,7 +121,8 @@ fn a_huge_file_costs_no_more_than_its_windows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("huge.pdf");
     let mut file = File::create(&path).unwrap();
-    file.write_all(b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n").unwrap();
+    file.write_all(b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n")
+        .unwrap();
     file.set_len(20_000_000_000).unwrap();
     let (ran, predicted) = predict(&manifest(), &path, folder.path());
     assert_eq!(ran.status, 0, "{}", ran.stderr);
@@ -111,8 +133,14 @@ fn a_huge_file_costs_no_more_than_its_windows() {
 #[test]
 fn json_lines_go_from_standard_input_to_standard_output() {
     let mut command = consort();
-    command.arg("run").arg(manifest()).args(["--input", "-", "--output", "-"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg("run")
+        .arg(manifest())
+        .args(["--input", "-", "--output", "-"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin
@@ -140,10 +168,21 @@ fn an_unreadable_file_is_a_dead_letter_and_the_rest_goes_on() {
     std::fs::create_dir(&input).unwrap();
     std::fs::write(input.join("a.txt"), "short").unwrap();
     std::os::unix::fs::symlink(folder.path().join("nowhere"), input.join("b.txt")).unwrap();
-    let (output, dead) = (folder.path().join("out.jsonl"), folder.path().join("dead.jsonl"));
+    let (output, dead) = (
+        folder.path().join("out.jsonl"),
+        folder.path().join("dead.jsonl"),
+    );
     let mut command = consort();
-    command.arg("run").arg(manifest()).arg("--input").arg(&input);
-    command.arg("--output").arg(&output).arg("--dead-letter").arg(&dead);
+    command
+        .arg("run")
+        .arg(manifest())
+        .arg("--input")
+        .arg(&input);
+    command
+        .arg("--output")
+        .arg(&output)
+        .arg("--dead-letter")
+        .arg(&dead);
     let ran = run(&mut command);
     assert_eq!(ran.status, 1, "{}", ran.stderr);
     assert_eq!(lines(&std::fs::read_to_string(&output).unwrap()).len(), 1);
@@ -160,7 +199,12 @@ fn a_full_disk_ends_the_run_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "short").unwrap();
     let mut command = consort();
-    command.arg("run").arg(manifest()).arg("--input").arg(folder.path()).args(["--output", "/dev/full"]);
+    command
+        .arg("run")
+        .arg(manifest())
+        .arg("--input")
+        .arg(folder.path())
+        .args(["--output", "/dev/full"]);
     let ran = run(&mut command);
     assert_eq!(ran.status, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("/dev/full"), "{}", ran.stderr);

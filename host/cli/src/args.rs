@@ -7,7 +7,12 @@ use std::path::PathBuf;
 /// Run and serve machine-learning models whose pre- and post-processing are sandboxed
 /// WebAssembly plugins.
 #[derive(Debug, Parser)]
-#[command(name = "consort", version, max_term_width = 100, subcommand_required = true)]
+#[command(
+    name = "consort",
+    version,
+    max_term_width = 100,
+    subcommand_required = true
+)]
 #[command(after_help = "\
 A manifest (TOML) names models, plugins and the ensembles made of them.
 

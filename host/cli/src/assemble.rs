@@ -8,8 +8,10 @@ use crate::manifest::ManifestFile;
 use crate::steps::{ModelStep, PostprocessStep, PreprocessStep};
 use consort_ensemble::{CompileProblem, Ensemble, Plan, PlannedStep, Step};
 use consort_inference::{ModelHandler, ModelId};
-use consort_manifest::{self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns};
-use consort_onnx::OnnxHandler;
+use consort_manifest::{
+    self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns,
+};
+use consort_onnx::{ModelSource, OnnxHandler};
 use consort_plugin::{Capability, Plugin, Sandbox, Snapshot};
 use consort_registry::{LoadError, Model, Registry};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +24,15 @@ use tokio::task::JoinSet;
 pub(crate) async fn assemble(
     file: &ManifestFile,
     global: &Global,
-    telemetry: &Telemetry,
+    telemetry: &mut Telemetry,
 ) -> Result<Host, Problems> {
-    let mut assembly = Assembly { file, telemetry, problems: Vec::new(), notes: Vec::new() };
     let registry = Arc::new(Registry::new(telemetry.batching.clone()));
+    let mut assembly = Assembly {
+        file,
+        telemetry,
+        problems: Vec::new(),
+        notes: Vec::new(),
+    };
     let sandbox = assembly.sandbox(global);
     let models = assembly.start_models(&registry);
     let plugins = assembly.start_plugins(sandbox.as_ref());
@@ -40,13 +47,18 @@ pub(crate) async fn assemble(
     for endpoint in single.iter().chain(&ensembles) {
         registry.publish(endpoint.clone());
     }
-    Ok(Host { registry, ensembles, models: single, notes: assembly.notes })
+    Ok(Host {
+        registry,
+        ensembles,
+        models: single,
+        notes: assembly.notes,
+    })
 }
 
 /// What is being put together.
 struct Assembly<'a> {
     file: &'a ManifestFile,
-    telemetry: &'a Telemetry,
+    telemetry: &'a mut Telemetry,
     problems: Vec<Problem>,
     notes: Vec<String>,
 }
@@ -68,10 +80,20 @@ impl Assembly<'_> {
             cache_dir: self.cache_dir(global),
             ..consort_plugin::Config::default()
         };
-        match Sandbox::new(config, &self.telemetry.plugin) {
-            Ok(sandbox) => Some(sandbox),
+        match Sandbox::new(config, &mut self.telemetry.registry) {
+            Ok(sandbox) => {
+                if let Some(problem) = sandbox.cache_problem() {
+                    self.notes
+                        .push(format!("compiled plugins are not kept: {problem}"));
+                }
+                Some(sandbox)
+            }
             Err(error) => {
-                self.problem(first.name.place, format!("the sandbox cannot be made: {error}"), "");
+                self.problem(
+                    first.name.place,
+                    format!("the sandbox cannot be made: {error}"),
+                    "",
+                );
                 None
             }
         }
@@ -83,19 +105,28 @@ impl Assembly<'_> {
             return None;
         }
         let in_manifest = || Some(self.file.resolve(self.file.manifest.cache.dir.as_ref()?));
-        global.cache_dir.clone().or_else(in_manifest).or_else(user_cache_dir)
+        global
+            .cache_dir
+            .clone()
+            .or_else(in_manifest)
+            .or_else(user_cache_dir)
     }
 
     fn start_models(&mut self, registry: &Arc<Registry>) -> Loads<Model> {
         let mut loads = JoinSet::new();
-        let Some(first) = self.file.manifest.models.first() else { return loads };
-        if let Err(error) = consort_onnx::load_library(None) {
-            let help = "cargo xtask setup installs it; or set ORT_DYLIB_PATH";
-            self.problem(first.name.place, error.to_string(), help);
+        let Some(first) = self.file.manifest.models.first() else {
             return loads;
-        }
+        };
+        let library = match consort_onnx::load_library(None) {
+            Ok(library) => library,
+            Err(error) => {
+                self.problem(first.name.place, error.to_string(), "");
+                return loads;
+            }
+        };
         for model in &self.file.manifest.models {
-            let configs = configs::onnx(model).and_then(|onnx| Ok((onnx, configs::model(self.file, model)?)));
+            let configs =
+                configs::onnx(model).and_then(|onnx| Ok((onnx, configs::model(self.file, model)?)));
             let (onnx, config) = match configs {
                 Ok(configs) => configs,
                 Err(error) => {
@@ -103,15 +134,22 @@ impl Assembly<'_> {
                     continue;
                 }
             };
-            let (name, registry) = (model.name.to_string(), registry.clone());
-            let (path, sha256) = (model.path.place, model.sha256.as_ref().map(|digest| digest.place));
+            let (name, registry, library) =
+                (model.name.to_string(), registry.clone(), library.clone());
+            let (path, sha256) = (
+                model.path.place,
+                model.sha256.as_ref().map(|digest| digest.place),
+            );
             loads.spawn(async move {
                 let load = move |path: &Path| {
-                    let handler = OnnxHandler::load(path, &onnx)?;
+                    let handler = OnnxHandler::load(&library, ModelSource::File(path), &onnx)?;
                     Ok::<Arc<dyn ModelHandler>, consort_onnx::LoadError>(Arc::new(handler))
                 };
                 let loaded = registry.load(config, load).await;
-                (name, loaded.map_err(|error| model_problem(&error, path, sha256)))
+                (
+                    name,
+                    loaded.map_err(|error| model_problem(&error, path, sha256)),
+                )
             });
         }
         loads
@@ -133,9 +171,8 @@ impl Assembly<'_> {
             let place = plugin.path.place;
             loads.spawn(async move {
                 let loaded = sandbox.load(config).await;
-                let problem = |error: consort_plugin::LoadError| {
-                    Problem::new(place, error.to_string(), "")
-                };
+                let problem =
+                    |error: consort_plugin::LoadError| Problem::new(place, error.to_string(), "");
                 (name, loaded.map(Arc::new).map_err(problem))
             });
         }
@@ -183,7 +220,9 @@ impl Assembly<'_> {
     fn single_models(&mut self, models: &BTreeMap<String, Arc<Model>>) -> Vec<Arc<Ensemble>> {
         let mut ensembles = Vec::new();
         for entry in &self.file.manifest.models {
-            let Some(model) = models.get(entry.name.as_str()) else { continue };
+            let Some(model) = models.get(entry.name.as_str()) else {
+                continue;
+            };
             let plan = Plan {
                 id: model.id().clone(),
                 platform: model.handler().platform().to_owned(),
@@ -228,7 +267,10 @@ impl Assembly<'_> {
                 Ok(ensemble) => ensembles.push(Arc::new(ensemble)),
                 Err(error) => {
                     let place_of = |problem: &CompileProblem| {
-                        entry.steps().get(problem.index).map_or(entry.name.place, |step| step_place(step))
+                        entry
+                            .steps()
+                            .get(problem.index)
+                            .map_or(entry.name.place, |step| step_place(step))
                     };
                     for problem in &error.problems {
                         let help = problem.help.clone().unwrap_or_default();
@@ -255,7 +297,9 @@ impl Assembly<'_> {
             }
         };
         let names = |renames: &[Named<String>]| {
-            let pair = |rename: &Named<String>| (rename.name.as_str().into(), rename.value.as_str().into());
+            let pair = |rename: &Named<String>| {
+                (rename.name.as_str().into(), rename.value.as_str().into())
+            };
             renames.iter().map(pair).collect()
         };
         Some(PlannedStep {
@@ -280,7 +324,11 @@ impl Assembly<'_> {
             None => match (preprocess(), postprocess()) {
                 (Some(_), Some(_)) => {
                     let message = format!("plugin \"{}\" plays both roles", name.value);
-                    self.problem(name.place, message, "add role = \"preprocess\" or role = \"postprocess\" to this step");
+                    self.problem(
+                        name.place,
+                        message,
+                        "add role = \"preprocess\" or role = \"postprocess\" to this step",
+                    );
                     return None;
                 }
                 (step, None) | (None, step) => (step, "preprocess or postprocess"),
@@ -289,7 +337,11 @@ impl Assembly<'_> {
         if step.is_none() {
             let message = format!("plugin \"{}\" does not play the role {wanted}", name.value);
             let place = role.map_or(name.place, |role| role.place);
-            self.problem(place, message, "consort inspect shows the roles of a plugin");
+            self.problem(
+                place,
+                message,
+                "consort inspect shows the roles of a plugin",
+            );
         }
         step
     }
@@ -316,7 +368,11 @@ fn model_problem(error: &LoadError, path: Place, sha256: Option<Place>) -> Probl
 
 /// `$XDG_CACHE_HOME/consort` or `~/.cache/consort`.
 fn user_cache_dir() -> Option<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let from = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let base = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")))?;
     Some(base.join("consort"))
 }

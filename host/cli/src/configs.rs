@@ -16,7 +16,10 @@ pub(crate) fn batching(model: &manifest::Model) -> consort_batching::Config {
         max_queue_bytes: size(*model.max_queue_bytes),
         max_tenant_queue_size: model.max_tenant_queue_size.as_ref().map(|size| **size),
         replicas: *model.replicas,
-        default_timeout: model.timeout_ms.as_ref().map(|ms| Duration::from_millis(**ms)),
+        default_timeout: model
+            .timeout_ms
+            .as_ref()
+            .map(|ms| Duration::from_millis(**ms)),
     }
 }
 
@@ -30,7 +33,11 @@ pub(crate) fn onnx(model: &manifest::Model) -> Result<consort_onnx::Config, Inva
         manifest::Optimization::Extended => consort_onnx::Optimization::Extended,
         manifest::Optimization::All => consort_onnx::Optimization::All,
     };
-    config.providers = model.providers.iter().map(|name| provider(**name, model)).collect();
+    config.providers = model
+        .providers
+        .iter()
+        .map(|name| provider(**name, model))
+        .collect();
     config.fallback = *model.fallback;
     config.batch_axis = match *model.batching {
         manifest::Batching::On => consort_onnx::BatchAxis::Leading,
@@ -67,7 +74,11 @@ pub(crate) fn plugin(
         version: plugin.version.to_string(),
         path: file.resolve(&plugin.path),
         sha256: plugin.sha256.as_ref().map(|digest| digest.to_string()),
-        config: plugin.config.as_ref().map(|text| text.to_string()).unwrap_or_default(),
+        config: plugin
+            .config
+            .as_ref()
+            .map(|text| text.to_string())
+            .unwrap_or_default(),
         assets: plugin.assets.iter().map(asset).collect(),
         limits: limits(&plugin.limits),
         instances: match *plugin.instances {
@@ -104,7 +115,9 @@ pub(crate) fn job(file: &ManifestFile, ensemble: &str) -> consort_job::Config {
     let ensemble = file.manifest.ensemble(ensemble);
     let example_timeout_ms = ensemble.and_then(|ensemble| ensemble.timeout_ms.as_ref());
     let call_timeout_ms = example_timeout_ms.or(job.call_timeout_ms.as_ref());
-    let files = ensemble.map(|ensemble| ensemble.files.value.as_slice()).unwrap_or_default();
+    let files = ensemble
+        .map(|ensemble| ensemble.files.value.as_slice())
+        .unwrap_or_default();
     consort_job::Config {
         files: consort_job::FileTensors::new(files.iter().map(file_tensor)),
         inflight_max: *job.inflight_max,
@@ -130,9 +143,9 @@ fn provider(
         manifest::ExecutionProvider::Cuda => Provider::Cuda { device_id },
         manifest::ExecutionProvider::TensorRt => Provider::TensorRt { device_id },
         // A number stands for one of Intel's GPUs; without one OpenVINO uses the CPU.
-        manifest::ExecutionProvider::OpenVino => {
-            Provider::OpenVino { device_id: model.device_id.given.then_some(device_id) }
-        }
+        manifest::ExecutionProvider::OpenVino => Provider::OpenVino {
+            device_id: model.device_id.given.then_some(device_id),
+        },
         manifest::ExecutionProvider::CoreMl => Provider::CoreMl,
         manifest::ExecutionProvider::DirectMl => Provider::DirectMl { device_id },
     }
@@ -167,7 +180,9 @@ fn file_tensor(tensor: &manifest::FileTensor) -> (std::sync::Arc<str>, consort_j
     let read = match tensor.read {
         manifest::FileRead::Head { bytes } => consort_job::Read::Head { bytes: size(bytes) },
         manifest::FileRead::Tail { bytes } => consort_job::Read::Tail { bytes: size(bytes) },
-        manifest::FileRead::All { bytes_max } => consort_job::Read::All { bytes_max: size(bytes_max) },
+        manifest::FileRead::All { bytes_max } => consort_job::Read::All {
+            bytes_max: size(bytes_max),
+        },
         manifest::FileRead::Size => consort_job::Read::Size,
         manifest::FileRead::Path => consort_job::Read::Path,
     };

@@ -6,12 +6,12 @@ use consort_registry::Registry;
 use consort_server::Catalog;
 use std::sync::Arc;
 
-/// The metric families of all rooms, and the registry that `/metrics` writes out.
+/// The metric families of the rooms, and the registry that `/metrics` writes out. The
+/// sandbox registers its own when it is made.
 pub(crate) struct Telemetry {
     pub(crate) registry: prometheus_client::registry::Registry,
     pub(crate) batching: consort_batching::Metrics,
     pub(crate) ensemble: consort_ensemble::Metrics,
-    pub(crate) plugin: consort_plugin::Metrics,
     pub(crate) server: consort_server::Metrics,
 }
 
@@ -38,7 +38,6 @@ impl Telemetry {
         Self {
             batching: consort_batching::Metrics::register(&mut registry),
             ensemble: consort_ensemble::Metrics::register(&mut registry),
-            plugin: consort_plugin::Metrics::register(&mut registry),
             server: consort_server::Metrics::register(&mut registry),
             registry,
         }
@@ -53,20 +52,30 @@ impl Host {
     pub(crate) fn choose(&self, name: Option<&str>) -> Result<&Arc<Ensemble>, String> {
         let named = || self.ensembles.iter().chain(&self.models);
         if let Some(name) = name {
-            return named().find(|ensemble| ensemble.name() == name).ok_or_else(|| {
-                format!("there is no ensemble or model \"{name}\"; there are {}", names(named()))
-            });
+            return named()
+                .find(|ensemble| ensemble.name() == name)
+                .ok_or_else(|| {
+                    format!(
+                        "there is no ensemble or model \"{name}\"; there are {}",
+                        names(named())
+                    )
+                });
         }
         match (self.ensembles.as_slice(), self.models.as_slice()) {
             ([only], _) | ([], [only]) => Ok(only),
             ([], []) => Err("the manifest has neither a model nor an ensemble".to_owned()),
-            _ => Err(format!("choose one with --ensemble: there are {}", names(named()))),
+            _ => Err(format!(
+                "choose one with --ensemble: there are {}",
+                names(named())
+            )),
         }
     }
 }
 
 fn names<'a>(ensembles: impl Iterator<Item = &'a Arc<Ensemble>>) -> String {
-    let names: Vec<String> = ensembles.map(|ensemble| format!("\"{}\"", ensemble.name())).collect();
+    let names: Vec<String> = ensembles
+        .map(|ensemble| format!("\"{}\"", ensemble.name()))
+        .collect();
     names.join(", ")
 }
 

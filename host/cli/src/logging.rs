@@ -11,8 +11,9 @@ pub(crate) fn start(global: &Global, command: &Command) -> Result<(), String> {
         _ => "warn",
     };
     let text = global.log.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(text)
-        .map_err(|error| format!("--log \"{text}\" is not a filter: {error}; write a level such as \"info\""))?;
+    let filter = EnvFilter::try_new(text).map_err(|error| {
+        format!("--log \"{text}\" is not a filter: {error}; write a level such as \"info\"")
+    })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

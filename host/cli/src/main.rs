@@ -21,15 +21,23 @@ use clap::Parser;
 use exit::Exit;
 use std::process::ExitCode;
 
+#[expect(
+    unsafe_code,
+    reason = "the environment is changed while there is one thread"
+)]
 fn main() -> ExitCode {
-    // Before any thread exists: ONNX Runtime reads it when the library is loaded.
-    consort_onnx::forbid_telemetry();
+    // SAFETY: this is the first statement of the process: no other thread exists that
+    // could read or write the environment at the same time.
+    unsafe { consort_onnx::forbid_telemetry() };
     let Arguments { global, command } = Arguments::parse();
     if let Err(message) = logging::start(&global, &command) {
         print::error(&message);
         return Exit::Unusable.into();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             print::error(&format!("the system gives no threads: {error}"));

@@ -19,7 +19,8 @@ impl ManifestFile {
             .map_err(|error| format!("error: the manifest {shown} cannot be read: {error}"))?;
         let text = String::from_utf8(bytes)
             .map_err(|error| format!("error: the manifest {shown} is no UTF-8 text: {error}"))?;
-        let manifest = consort_manifest::parse(&shown, &text).map_err(|problems| problems.to_string())?;
+        let manifest =
+            consort_manifest::parse(&shown, &text).map_err(|problems| problems.to_string())?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self { manifest, folder })
     }

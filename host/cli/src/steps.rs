@@ -109,7 +109,10 @@ impl Step for PostprocessStep {
     ) -> BoxFuture<'_, Vec<Result<Outcome, Failure>>> {
         Box::pin(async move {
             let results = self.plugin.run_postprocess(examples, call).await;
-            results.into_iter().map(|result| result.map(Outcome::Forward)).collect()
+            results
+                .into_iter()
+                .map(|result| result.map(Outcome::Forward))
+                .collect()
         })
     }
 }
@@ -147,7 +150,10 @@ impl Step for ModelStep {
     ) -> BoxFuture<'_, Vec<Result<Outcome, Failure>>> {
         Box::pin(async move {
             let results = self.batcher().infer(examples, call).await;
-            results.into_iter().map(|result| result.map(Outcome::Forward)).collect()
+            results
+                .into_iter()
+                .map(|result| result.map(Outcome::Forward))
+                .collect()
         })
     }
 }

@@ -47,8 +47,8 @@ impl Layout {
 impl Batch {
     /// Puts rows of one layout together.
     pub fn new(rows: Vec<Tensors>) -> Result<Self, BatchError> {
-        let layout = rows.first().ok_or(BatchError::Empty)?.layout();
-        match rows.iter().position(|row| row.layout() != layout) {
+        let first = rows.first().ok_or(BatchError::Empty)?;
+        match rows.iter().position(|row| !row.same_layout(first)) {
             None => Ok(Self { rows }),
             Some(index) => Err(BatchError::Layout { index }),
         }
@@ -95,6 +95,26 @@ mod tests {
         assert_eq!(stacked.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0]);
         assert!(batch.stacked("y").is_none());
         assert_eq!(batch.byte_len(), 16);
+    }
+
+    #[test]
+    fn rows_of_one_layout_may_name_their_tensors_in_any_order() {
+        let tensor = |value: f32| Tensor::from_slice(vec![1], &[value]).unwrap();
+        let one = Tensors::from_named([("x".into(), tensor(1.0)), ("y".into(), tensor(2.0))]);
+        let two = Tensors::from_named([("y".into(), tensor(3.0)), ("x".into(), tensor(4.0))]);
+        let batch = Batch::new(vec![one.unwrap(), two.unwrap()]).unwrap();
+        let stacked = batch.stacked("x").unwrap().unwrap();
+        assert_eq!(stacked.to_vec::<f32>().unwrap(), [1.0, 4.0]);
+    }
+
+    #[test]
+    fn other_names_of_as_many_tensors_are_refused() {
+        let named = |name: &str| {
+            let tensor = Tensor::from_slice(vec![1], &[1f32]).unwrap();
+            Tensors::from_named([(name.into(), tensor)]).unwrap()
+        };
+        let error = Batch::new(vec![named("x"), named("y")]).unwrap_err();
+        assert_eq!(error, BatchError::Layout { index: 1 });
     }
 
     #[test]

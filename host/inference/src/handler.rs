@@ -43,6 +43,9 @@ pub enum PredictError {
     /// The runtime could not allocate.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
+    /// The examples hold what no run of the model could take (the client's fault).
+    #[error("{0}")]
+    InvalidInput(String),
     /// What the runtime returned is not what the model promises.
     #[error("{0}")]
     Contract(String),

@@ -176,8 +176,16 @@ pub(crate) fn concat(tensors: &[&Tensor], axis: usize) -> Result<Tensor, TensorE
         .map(|tensor| Elements::of(tensor))
         .collect::<Result<Vec<_>, _>>()?;
     let mut data = Vec::with_capacity(tensors.iter().map(|tensor| tensor.data().len()).sum());
-    for block in 0..outer {
-        for (tensor, elements) in tensors.iter().zip(&tables) {
+    // Tensors without elements add nothing, and without them there are never more blocks
+    // than elements: a shape like [2^40, 0] costs no time.
+    let filled: Vec<_> = tensors
+        .iter()
+        .zip(&tables)
+        .filter(|(tensor, _)| !tensor.data().is_empty())
+        .collect();
+    let blocks = if filled.is_empty() { 0 } else { outer };
+    for block in 0..blocks {
+        for (tensor, elements) in &filled {
             let run = element_count(tensor.shape().get(axis..).unwrap_or_default())?;
             elements.copy(tensor, block * run, run, &mut data);
         }

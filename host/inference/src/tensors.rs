@@ -77,6 +77,16 @@ impl Tensors {
     pub fn layout(&self) -> Layout {
         Layout::of(self)
     }
+
+    /// Whether both have one [`Tensors::layout`], without building either.
+    pub fn same_layout(&self, other: &Self) -> bool {
+        let fits = |(name, tensor): &(Arc<str>, Tensor)| {
+            other.tensor(name).is_some_and(|given| {
+                given.datatype() == tensor.datatype() && given.shape() == tensor.shape()
+            })
+        };
+        self.0.len() == other.0.len() && self.0.iter().all(fits)
+    }
 }
 
 impl IntoIterator for Tensors {

@@ -56,7 +56,12 @@ impl Model {
         let batcher = Batcher::start(id.clone(), handler.clone(), config.batching, metrics)?;
         let load_ms = u64::try_from(load_latency.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(model = %id, load_ms, bytes = handler.model_byte_size(), "model loaded");
-        Ok(Self { id, handler, batcher, load_latency })
+        Ok(Self {
+            id,
+            handler,
+            batcher,
+            load_latency,
+        })
     }
 
     /// Name and version.
@@ -90,8 +95,10 @@ where
 {
     let begin = Instant::now();
     if let Some(expected) = sha256 {
-        let actual = Sha256Digest::of_file(path)
-            .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+        let actual = Sha256Digest::of_file(path).map_err(|source| LoadError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         if !actual.matches(expected) {
             return Err(LoadError::DigestMismatch {
                 path: path.to_owned(),

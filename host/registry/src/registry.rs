@@ -19,7 +19,11 @@ pub struct Registry {
 impl Registry {
     /// An empty registry whose models report to `metrics`.
     pub fn new(metrics: Metrics) -> Self {
-        Self { models: RwLock::default(), endpoints: RwLock::default(), metrics }
+        Self {
+            models: RwLock::default(),
+            endpoints: RwLock::default(),
+            metrics,
+        }
     }
 
     /// Loads a model and keeps it. `load` runs on a thread where it may block.
@@ -43,28 +47,49 @@ impl Registry {
 
     /// The model of that name.
     pub fn model(&self, name: &ModelName) -> Option<Arc<Model>> {
-        self.models.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.models
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     /// All models, by name.
     pub fn models(&self) -> Vec<Arc<Model>> {
-        self.models.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.models
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Gives an endpoint its name on the wire; returns the one that had it.
     pub fn publish(&self, endpoint: Arc<dyn Endpoint>) -> Option<Arc<dyn Endpoint>> {
         let name = endpoint.name().to_owned();
-        self.endpoints.write().unwrap_or_else(PoisonError::into_inner).insert(name, endpoint)
+        self.endpoints
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, endpoint)
     }
 
     /// The endpoint of that name.
     pub fn endpoint(&self, name: &str) -> Option<Arc<dyn Endpoint>> {
-        self.endpoints.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.endpoints
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     /// All endpoints, by name.
     pub fn endpoints(&self) -> Vec<Arc<dyn Endpoint>> {
-        self.endpoints.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.endpoints
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Lets every model finish what is queued and refuses the rest.

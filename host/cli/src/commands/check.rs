@@ -18,10 +18,13 @@ pub(crate) async fn check(global: &Global, check: Check) -> Exit {
         }
     };
     if check.syntax_only {
-        print::out(&format!("{}: the text is right; nothing was loaded", check.manifest.display()));
+        print::out(&format!(
+            "{}: the text is right; nothing was loaded",
+            check.manifest.display()
+        ));
         return Exit::Success;
     }
-    match assemble(&file, global, &Telemetry::new()).await {
+    match assemble(&file, global, &mut Telemetry::new()).await {
         Ok(host) => {
             print::out(&overview(&host));
             Exit::Success
@@ -37,10 +40,19 @@ pub(crate) async fn check(global: &Global, check: Check) -> Exit {
 fn overview(host: &Host) -> String {
     let mut text = String::new();
     for ensemble in host.ensembles.iter().chain(&host.models) {
-        text.push_str(&format!("{} \"{}\" version {}\n", ensemble.platform(), ensemble.name(), ensemble.version()));
+        text.push_str(&format!(
+            "{} \"{}\" version {}\n",
+            ensemble.platform(),
+            ensemble.name(),
+            ensemble.version()
+        ));
         let signature = ensemble.signature();
         for (side, specs) in [("in ", &signature.inputs), ("out", &signature.outputs)] {
-            text.extend(specs.iter().map(|spec: &TensorSpec| format!("  {side} {} {spec}\n", spec.name)));
+            text.extend(
+                specs
+                    .iter()
+                    .map(|spec: &TensorSpec| format!("  {side} {} {spec}\n", spec.name)),
+            );
         }
     }
     for note in &host.notes {

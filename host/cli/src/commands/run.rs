@@ -9,9 +9,8 @@ use crate::manifest::ManifestFile;
 use crate::print;
 use consort_ensemble::{Ensemble, StepStats};
 use consort_inference::Endpoint;
-use consort_job::{JobError, Outputs, Progress, Separator, Sink, Source, Text};
+use consort_job::{JobError, Outputs, Progress, Separator, Sink, Source, Summary, Text};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Loads, runs the job and sums up.
 pub(crate) async fn run(global: &Global, run: Run) -> Exit {
@@ -22,7 +21,7 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
             return Exit::Unusable;
         }
     };
-    let host = match assemble(&file, global, &Telemetry::new()).await {
+    let host = match assemble(&file, global, &mut Telemetry::new()).await {
         Ok(host) => host,
         Err(problems) => {
             print::note(&problems.to_string());
@@ -32,11 +31,14 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
     for note in &host.notes {
         print::note(&format!("note: {note}"));
     }
-    let prepared = host.choose(run.ensemble.as_deref()).cloned().and_then(|ensemble| {
-        let config = config(&file, &run, ensemble.name());
-        let source = source(&run, !config.files.is_empty())?;
-        Ok((ensemble, config, source))
-    });
+    let prepared = host
+        .choose(run.ensemble.as_deref())
+        .cloned()
+        .and_then(|ensemble| {
+            let config = config(&file, &run, ensemble.name());
+            let source = source(&run, !config.files.is_empty())?;
+            Ok((ensemble, config, source))
+        });
     let (ensemble, config, source) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => {
@@ -48,11 +50,12 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
         predictions: sink(&run.output),
         dead_letters: run.dead_letter.as_deref().map(sink),
     };
-    let result = consort_job::run(ensemble.clone(), source, outputs, config, interrupt()).await;
-    let exit = match result {
-        Ok(summary) => {
-            print::note(&format!("{summary}\n{}", details(&ensemble, &host)));
-            match (summary.interrupted(), summary.failures() > 0) {
+    let exit = match consort_job::run(ensemble.clone(), source, outputs, config, interrupt()).await
+    {
+        Ok(mut summary) => {
+            add_details(&mut summary, &ensemble, &host);
+            print::note(summary.to_string().trim_end());
+            match (summary.interrupted(), summary.failures.total() > 0) {
                 (true, _) => Exit::Interrupted,
                 (false, true) => Exit::SomeFailed,
                 (false, false) => Exit::Success,
@@ -73,7 +76,11 @@ fn config(file: &ManifestFile, run: &Run, ensemble: &str) -> consort_job::Config
     consort_job::Config {
         ordered: run.ordered,
         limit: run.limit,
-        progress: if run.no_progress { Progress::Never } else { Progress::Auto },
+        progress: if run.no_progress {
+            Progress::Never
+        } else {
+            Progress::Auto
+        },
         ..configs::job(file, ensemble)
     }
 }
@@ -93,16 +100,25 @@ fn source(run: &Run, takes_files: bool) -> Result<Source, String> {
     };
     Ok(match format {
         InputFormat::Files if stdin => {
-            return Err("standard input is no file to read: use --input-format jsonl or paths".to_owned());
+            return Err(
+                "standard input is no file to read: use --input-format jsonl or paths".to_owned(),
+            );
         }
         InputFormat::Files => Source::Files(run.input.clone()),
-        InputFormat::Paths => Source::Paths { text: text()?, separator: Separator::Newline },
+        InputFormat::Paths => Source::Paths {
+            text: text()?,
+            separator: Separator::Newline,
+        },
         InputFormat::Jsonl => Source::Jsonl(text()?),
     })
 }
 
 fn sink(path: &Path) -> Sink {
-    if path.as_os_str() == "-" { Sink::Stdout } else { Sink::File(path.to_owned()) }
+    if path.as_os_str() == "-" {
+        Sink::Stdout
+    } else {
+        Sink::File(path.to_owned())
+    }
 }
 
 /// Ready at the first Ctrl-C; a second one ends the process at once.
@@ -119,27 +135,33 @@ async fn interrupt() {
 }
 
 /// What the job itself cannot know: batch sizes and the time of each step.
-fn details(ensemble: &Arc<Ensemble>, host: &Host) -> String {
-    let mut text = String::new();
+fn add_details(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
     for model in host.registry.models() {
         let totals = model.batcher().totals();
         if totals.batches > 0 {
-            text.push_str(&format!(
-                "model {}: {} batches, {:.1} examples a batch, {} at most\n",
-                model.id(),
-                totals.batches,
-                totals.examples as f64 / totals.batches as f64,
-                totals.largest,
-            ));
+            let mean = totals.examples as f64 / totals.batches as f64;
+            let sizes = format!(
+                "{} batches, mean size {mean:.1}, largest {}",
+                totals.batches, totals.largest
+            );
+            summary.add_line(format!("model {}", model.id().name), sizes);
         }
     }
-    text.push_str("step              stage        examples  answered  failed   ms an example (waiting included)");
     for (name, stage, stats) in ensemble.step_stats() {
-        let StepStats { examples, failures, answers, elapsed, .. } = stats;
-        let ms = elapsed.as_secs_f64() * 1e3 / examples.max(1) as f64;
-        text.push_str(&format!("\n{name:<17} {stage:<12} {examples:>8}  {answers:>8}  {failures:>6}   {ms:.3}"));
+        let StepStats {
+            examples,
+            failures,
+            answers,
+            calls,
+            elapsed,
+        } = stats;
+        let ms = elapsed.as_secs_f64() * 1e3 / calls.max(1) as f64;
+        let line = format!(
+            "{examples} examples, {answers} answered, {failures} failed, {ms:.2} ms a call of {:.1}",
+            examples as f64 / calls.max(1) as f64
+        );
+        summary.add_line(format!("{stage} {name}"), line);
     }
-    text
 }
 
 /// A wrong command line or a broken machine.

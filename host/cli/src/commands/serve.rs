@@ -25,8 +25,8 @@ pub(crate) async fn serve(global: &Global, serve: Serve) -> Exit {
     };
     let mut config = configs::server(&file.manifest.server);
     config.listen = serve.listen.unwrap_or(config.listen);
-    let telemetry = Telemetry::new();
-    let host = match assemble(&file, global, &telemetry).await {
+    let mut telemetry = Telemetry::new();
+    let host = match assemble(&file, global, &mut telemetry).await {
         Ok(host) => host,
         Err(problems) => {
             print::note(&problems.to_string());
@@ -37,7 +37,9 @@ pub(crate) async fn serve(global: &Global, serve: Serve) -> Exit {
     match listen(config, &host, telemetry, begin).await {
         Ok(Drained { cut_off: 0, .. }) => Exit::Success,
         Ok(Drained { cut_off, .. }) => {
-            print::error(&format!("{cut_off} requests were cut off after [server] drain_timeout_ms"));
+            print::error(&format!(
+                "{cut_off} requests were cut off after [server] drain_timeout_ms"
+            ));
             Exit::BrokenOff
         }
         Err(message) => {
@@ -54,15 +56,26 @@ async fn listen(
     begin: Instant,
 ) -> Result<Drained, String> {
     let shutdown = stop_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
-    let listener = consort_server::bind(&config).await.map_err(|error| error.to_string())?;
+    let listener = consort_server::bind(&config)
+        .await
+        .map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     print::out(&format!("serving on http://{address}"));
     tracing::info!(%address, ready_ms = begin.elapsed().as_millis(), "ready");
     let catalog = Arc::new(RegistryCatalog(host.registry.clone()));
-    let Telemetry { registry, server, .. } = telemetry;
-    let drained = consort_server::serve(listener, config, catalog, server, Arc::new(registry), shutdown)
-        .await
-        .map_err(|error| error.to_string())?;
+    let Telemetry {
+        registry, server, ..
+    } = telemetry;
+    let drained = consort_server::serve(
+        listener,
+        config,
+        catalog,
+        server,
+        Arc::new(registry),
+        shutdown,
+    )
+    .await
+    .map_err(|error| error.to_string())?;
     host.registry.drain().await;
     Ok(drained)
 }
@@ -90,7 +103,12 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
 
 fn log_loaded(host: &Host) {
     for ensemble in host.ensembles.iter().chain(&host.models) {
-        tracing::info!(name = ensemble.name(), version = ensemble.version(), platform = ensemble.platform(), "serving");
+        tracing::info!(
+            name = ensemble.name(),
+            version = ensemble.version(),
+            platform = ensemble.platform(),
+            "serving"
+        );
     }
     for note in &host.notes {
         tracing::warn!("{note}");

@@ -1,1 +1,99 @@
-//! file-type-features.
+//! The file-type model's pre-processor: makes its tokens from the two ends of a file, and
+//! answers by itself for files in which there is nothing for the model to see.
+//!
+//! It never sees a whole file: the host reads the windows that the manifest asks for.
+
+mod config;
+mod features;
+
+pub use config::Config;
+pub use features::{Features, Guess, WindowError, Windows, features};
+
+use config::RawConfig;
+use consort_sdk::{Assets, Datatype, Description, Error, Example, Outcome, Plugin, Preprocess};
+use consort_sdk::{ByteString, Tensor};
+use file_type_content_types::{ANSWER, CONFIG_ASSET, ContentType, ContentTypes, label};
+
+/// The plugin.
+#[derive(Debug)]
+pub struct FileFeatures {
+    config: Config,
+    empty: ContentType,
+    text: ContentType,
+    unknown: ContentType,
+}
+
+consort_sdk::export!(FileFeatures: preprocess);
+
+// === impl FileFeatures ===
+
+impl Plugin for FileFeatures {
+    fn init(config: &str, assets: &Assets) -> Result<Self, Error> {
+        file_type_content_types::refuse_config(config)?;
+        let config = file_type_content_types::parse::<RawConfig>(assets, CONFIG_ASSET)?
+            .checked()
+            .map_err(|error| error.within(format_args!("asset \"{CONFIG_ASSET}\"")))?;
+        let types = ContentTypes::from_assets(assets)?;
+        let answer = |label| {
+            let content_type = types.content_type(label, "a file without enough content");
+            content_type.cloned()
+        };
+        Ok(Self {
+            config,
+            empty: answer(label::EMPTY)?,
+            text: answer(label::TXT)?,
+            unknown: answer(label::UNKNOWN)?,
+        })
+    }
+}
+
+impl FileFeatures {
+    /// How tokens are made.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Preprocess for FileFeatures {
+    fn describe(&self) -> Description {
+        let description = Description::new()
+            .input("head", Datatype::Bytes, [1])
+            .input("tail", Datatype::Bytes, [1])
+            .input("size", Datatype::Int64, [1])
+            .forwards("bytes", Datatype::Int32, [self.config.token_count()]);
+        ANSWER
+            .iter()
+            .fold(description, |description, (name, datatype)| {
+                description.answers(name, *datatype, [1])
+            })
+    }
+
+    fn preprocess(&self, example: &Example) -> Result<Outcome, Error> {
+        let head: ByteString = example.byte_string("head")?;
+        let tail: ByteString = example.byte_string("tail")?;
+        let size: i64 = example.element("size")?;
+        let size = u64::try_from(size).map_err(|_| {
+            Error::invalid_input(format!(
+                "tensor \"size\" is {size}, the size of a file in bytes is expected"
+            ))
+        })?;
+        let windows = Windows {
+            head: &head,
+            tail: &tail,
+            size,
+        };
+        let guess = match features(&self.config, windows).map_err(Error::invalid_input)? {
+            Features::Tokens(tokens) => {
+                let bytes = Tensor::from_slice(&[tokens.len()], &tokens)?;
+                return Ok(Outcome::forward([("bytes", bytes)]));
+            }
+            Features::Guess(Guess::Empty) => &self.empty,
+            Features::Guess(Guess::Text) => &self.text,
+            Features::Guess(Guess::Unknown) => &self.unknown,
+        };
+        Ok(Outcome::answer(guess.answer(1.0)?))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! What batching adds to each example: the whole way from `infer` through a replica's
+//! thread and back, with a model that answers at once.
+//!
+//! `cargo bench -p consort-batching --profile dev --bench overhead`
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench may break off"
+)]
+
+use consort_batching::{Batcher, Config, Metrics};
+use consort_inference::{
+    Batch, Call, Datatype, Example, ModelHandler, ModelId, PredictError, Signature, TenantId,
+    Tensor, TensorSpec, Tensors,
+};
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+/// Gives the same row for every example.
+struct Instantly {
+    signature: Signature,
+    row: Tensors,
+}
+
+impl ModelHandler for Instantly {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn predict(&self, batch: &Batch) -> Result<Vec<Tensors>, PredictError> {
+        Ok(vec![self.row.clone(); batch.len()])
+    }
+
+    fn model_byte_size(&self) -> u64 {
+        0
+    }
+
+    fn platform(&self) -> &str {
+        "bench"
+    }
+}
+
+fn tensors(name: &str) -> Tensors {
+    let tensor = Tensor::from_slice(vec![16], &[1f32; 16]).expect("16 elements");
+    Tensors::from_named([(name.into(), tensor)]).expect("one name")
+}
+
+fn handler() -> Arc<Instantly> {
+    let spec = |name: &str| TensorSpec::new(name, Datatype::Fp32, vec![Some(16)]);
+    Arc::new(Instantly {
+        signature: Signature {
+            inputs: vec![spec("x")],
+            outputs: vec![spec("y")],
+        },
+        row: tensors("y"),
+    })
+}
+
+fn batcher(max_batch_size: usize, default_timeout: Option<Duration>) -> Batcher {
+    let config = Config {
+        max_batch_size,
+        default_timeout,
+        ..Config::default()
+    };
+    let metrics = Metrics::register(&mut Registry::default());
+    Batcher::start(ModelId::new("bench", "1"), handler(), config, &metrics).expect("starts")
+}
+
+async fn call(batcher: &Batcher, row: &Tensors, rows: usize) {
+    let example = || Example {
+        tenant: TenantId::default(),
+        key: None,
+        tensors: row.clone(),
+    };
+    let examples = std::iter::repeat_with(example).take(rows).collect();
+    let answers = batcher.infer(examples, Call::default()).await;
+    assert!(answers.len() == rows && answers.iter().all(Result::is_ok));
+}
+
+/// So many callers, each with one call of so many rows in flight, for so many calls in
+/// all; nanoseconds for each example.
+fn measure(runtime: &Runtime, batcher: &Batcher, callers: usize, rows: usize, calls: usize) -> f64 {
+    let round = |calls: usize| async move {
+        let callers: Vec<_> = (0..callers)
+            .map(|_| {
+                let batcher = batcher.clone();
+                tokio::spawn(async move {
+                    let row = tensors("x");
+                    for _ in 0..calls / callers {
+                        call(&batcher, &row, rows).await;
+                    }
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+    };
+    let examples = (calls * rows) as f64;
+    runtime.block_on(async {
+        round(calls / 10).await;
+        let begin = Instant::now();
+        round(calls).await;
+        begin.elapsed().as_nanos() as f64 / examples
+    })
+}
+
+/// The same examples given to the handler directly, nanoseconds for each.
+fn measure_handler(rows: usize, calls: usize) -> f64 {
+    let (handler, row) = (handler(), tensors("x"));
+    let begin = Instant::now();
+    for _ in 0..calls {
+        let batch = Batch::new(vec![row.clone(); rows]).unwrap();
+        assert_eq!(
+            std::hint::black_box(handler.predict(&batch)).unwrap().len(),
+            rows
+        );
+    }
+    begin.elapsed().as_nanos() as f64 / (calls * rows) as f64
+}
+
+fn main() {
+    let minute = Some(Duration::from_secs(60));
+    let workers = |workers| {
+        let mut builder = Builder::new_multi_thread();
+        builder
+            .worker_threads(workers)
+            .enable_time()
+            .build()
+            .expect("a runtime")
+    };
+    println!("ns per example, model that answers at once, one replica\n");
+    println!("{:<52}{:>10}", "way", "ns");
+    let print = |way: &str, ns: f64| println!("{way:<52}{ns:>10.0}");
+    print("handler alone, batch 1", measure_handler(1, 100_000));
+    print("handler alone, batch 64", measure_handler(64, 10_000));
+    for (name, runtime) in [("1 worker", workers(1)), ("2 workers", workers(2))] {
+        let row = |way: &str, ns: f64| print(&format!("{name}: {way}"), ns);
+        let one = batcher(1, minute);
+        row(
+            "one caller, 1 row a call (latency)",
+            measure(&runtime, &one, 1, 1, 20_000),
+        );
+        let full = batcher(64, minute);
+        row(
+            "256 callers, 1 row a call, batch 64",
+            measure(&runtime, &full, 256, 1, 200_000),
+        );
+        row(
+            "one caller, 64 rows a call, batch 64",
+            measure(&runtime, &full, 1, 64, 20_000),
+        );
+        row(
+            "8 callers, 64 rows a call, batch 64",
+            measure(&runtime, &full, 8, 64, 20_000),
+        );
+        let patient = batcher(1, None);
+        row(
+            "one caller, 1 row, no deadline",
+            measure(&runtime, &patient, 1, 1, 20_000),
+        );
+    }
+}

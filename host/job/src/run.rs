@@ -1,0 +1,351 @@
+//! The job itself: lets chunks in as there is room, sees each to its end, and stops well.
+
+use crate::answer::Caller;
+use crate::budget::Budget;
+use crate::load::Loader;
+use crate::progress::Bar;
+use crate::render::Lines;
+use crate::sink::OpenOutputs;
+use crate::source::{Chunk, SourceError, SourceState};
+use crate::task::{Abandon, Admission, Stations};
+use crate::writer::{self, Tally, WriteEnd, WriterHandle};
+use crate::{Config, Ended, JobError, Outputs, Source, Summary};
+use consort_inference::Endpoint;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Runs a job to its end: reads `source`, asks `endpoint`, writes `outputs`.
+///
+/// Every example that is read becomes exactly one line, a prediction or a dead letter.
+/// When `cancel` resolves, nothing more is read; what is in flight has
+/// [`Config::cancel_grace`] to finish and becomes a dead letter (`cancelled`) after that.
+/// Failures of examples are no error: see [`Summary::failures`].
+///
+/// Dropping the future stops the job; whole lines that were finished are still written.
+pub async fn run(
+    endpoint: Arc<dyn Endpoint>,
+    source: Source,
+    outputs: Outputs,
+    config: Config,
+    cancel: impl Future<Output = ()>,
+) -> Result<Summary, JobError> {
+    let started = Instant::now();
+    check(&*endpoint, &source, &outputs, &config)?;
+    let dead_letters = outputs.dead_letters.is_some();
+    let bar = Arc::new(Bar::new(config.progress, &outputs));
+    let outputs = tokio::task::spawn_blocking(move || OpenOutputs::open(&outputs))
+        .await
+        .map_err(defect)??;
+    let state = Arc::new(SourceState::default());
+    let _stop = StopOnDrop(state.clone());
+    if bar.is_drawn() {
+        source.count(
+            outputs.ids.clone(),
+            state.clone(),
+            config.limit,
+            bar.clone(),
+        )?;
+    }
+    let chunks = source.start(&config, outputs.ids.clone(), state.clone())?;
+    let writer = writer::start(outputs, config.ordered, bar.clone())?;
+    let (give_up, abandon) = Abandon::channel();
+    let signature = endpoint.signature().clone();
+    let loader = Loader::new(config.files.clone(), signature, &config, abandon.clone());
+    let job = Job {
+        stations: Arc::new(Stations {
+            tenant: config.tenant.clone(),
+            loader: Arc::new(loader),
+            caller: Caller::new(endpoint, &config, abandon),
+            lines: Lines { dead_letters },
+        }),
+        feed: Feed::new(chunks, &config),
+        tasks: JoinSet::new(),
+        writer,
+        give_up,
+        chunks_read: 0,
+        read: 0,
+        broken: None,
+        cancelled: false,
+    };
+    let outcome = job.run(cancel, &config).await;
+    bar.clear();
+    outcome?.conclude(&state, &bar, started)
+}
+
+fn check(
+    endpoint: &dyn Endpoint,
+    source: &Source,
+    outputs: &Outputs,
+    config: &Config,
+) -> Result<(), JobError> {
+    source.check(&config.files, endpoint.name())?;
+    if !config.files.is_empty() {
+        let checked = config.files.check(endpoint.signature());
+        checked.map_err(|mismatch| JobError::FileTensors {
+            endpoint: endpoint.name().to_owned(),
+            mismatch,
+        })?;
+    }
+    outputs.check_against(source.known_files())
+}
+
+fn defect(error: JoinError) -> JobError {
+    JobError::Defect(error.to_string())
+}
+
+fn no_last_words() -> JobError {
+    JobError::Defect("the writer's thread ended without a word".to_owned())
+}
+
+/// Tells the source's threads that nobody wants more, however the job ends.
+struct StopOnDrop(Arc<SourceState>);
+
+/// Chunks of the source, let in one by one.
+struct Feed {
+    chunks: mpsc::Receiver<Result<Chunk, SourceError>>,
+    /// Received, and waiting for room.
+    pending: Option<Chunk>,
+    examples: Arc<Semaphore>,
+    text: Budget,
+    open: bool,
+}
+
+/// A job while it runs.
+struct Job {
+    stations: Arc<Stations>,
+    feed: Feed,
+    tasks: JoinSet<Result<(), JoinError>>,
+    writer: WriterHandle,
+    give_up: watch::Sender<bool>,
+    chunks_read: u64,
+    /// Examples let in so far.
+    read: u64,
+    broken: Option<SourceError>,
+    cancelled: bool,
+}
+
+/// A job that has ended.
+struct Outcome {
+    end: WriteEnd,
+    tally: Tally,
+    read: u64,
+    /// Examples that were received but not let in.
+    waiting: u64,
+    broken: Option<SourceError>,
+    cancelled: bool,
+}
+
+// === impl StopOnDrop ===
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+// === impl Feed ===
+
+impl Feed {
+    fn new(chunks: mpsc::Receiver<Result<Chunk, SourceError>>, config: &Config) -> Self {
+        Self {
+            chunks,
+            pending: None,
+            examples: Arc::new(Semaphore::new(config.inflight_max.max(1))),
+            text: Budget::new(config.inflight_bytes_max),
+            open: true,
+        }
+    }
+
+    /// The next chunk as soon as there is room for it; `None` at the end. Nothing is lost
+    /// when the future is dropped.
+    async fn next(&mut self) -> Result<Option<(Chunk, Admission)>, SourceError> {
+        if self.pending.is_none() {
+            self.pending = self.chunks.recv().await.transpose()?;
+        }
+        let Some(chunk) = &self.pending else {
+            return Ok(None);
+        };
+        let count = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        let examples = self.examples.clone().acquire_many_owned(count).await;
+        let text = self.text.acquire(chunk.byte_len()).await;
+        // Both are there: nobody closes the semaphores.
+        let (Ok(examples), Some(text)) = (examples, text) else {
+            return Ok(None);
+        };
+        let admission = Admission { examples, text };
+        Ok(self.pending.take().map(|chunk| (chunk, admission)))
+    }
+
+    /// Lets nothing more in; how many examples were received and are left out.
+    fn close(&mut self) -> u64 {
+        self.open = false;
+        self.chunks.close();
+        let mut waiting = self.pending.take().map_or(0, |chunk| chunk.len() as u64);
+        while let Ok(received) = self.chunks.try_recv() {
+            waiting += received.map_or(0, |chunk| chunk.len() as u64);
+        }
+        waiting
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    async fn run(
+        mut self,
+        cancel: impl Future<Output = ()>,
+        config: &Config,
+    ) -> Result<Outcome, JobError> {
+        let mut cancel = pin!(cancel);
+        let mut give_up_at = None;
+        let mut waiting = 0;
+        let end = loop {
+            if !self.feed.open && self.tasks.is_empty() {
+                break self.last_words(&mut cancel, config.write_grace).await?;
+            }
+            let due = give_up_at.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                () = &mut cancel, if !self.cancelled => {
+                    self.cancelled = true;
+                    waiting = self.feed.close();
+                    give_up_at = Some(Instant::now() + config.cancel_grace);
+                }
+                end = &mut self.writer.end => break end.map_err(|_| no_last_words())?,
+                Some(task) = self.tasks.join_next() => task.flatten().map_err(defect)?,
+                () = sleep_until(due), if give_up_at.is_some() => {
+                    if self.give_up.send_replace(true) {
+                        break self.stuck();
+                    }
+                    give_up_at = Some(Instant::now() + config.write_grace);
+                }
+                next = self.feed.next(), if self.feed.open => self.admit(next),
+            }
+        };
+        waiting += self.feed.close();
+        Ok(Outcome {
+            end,
+            tally: self.writer.tally(),
+            read: self.read,
+            waiting,
+            broken: self.broken,
+            cancelled: self.cancelled,
+        })
+    }
+
+    /// Starts a chunk on its way, or notes the end of the source.
+    fn admit(&mut self, next: Result<Option<(Chunk, Admission)>, SourceError>) {
+        let (chunk, admission) = match next {
+            Ok(Some(admitted)) => admitted,
+            Ok(None) => return self.feed.open = false,
+            Err(error) => {
+                self.broken = Some(error);
+                self.feed.open = false;
+                return;
+            }
+        };
+        let Some(finished) = self.writer.finished.clone() else {
+            return;
+        };
+        let sequence = self.chunks_read;
+        self.chunks_read += 1;
+        self.read += chunk.len() as u64;
+        let stations = self.stations.clone();
+        self.tasks.spawn(async move {
+            let lines = stations.pass(sequence, chunk, admission).await?;
+            // Without a writer the job has ended, and says so itself.
+            let _ = finished.send(lines).await;
+            Ok(())
+        });
+    }
+
+    /// Tells the writer that nothing more will come and waits for its end; not forever
+    /// once the job is cancelled.
+    async fn last_words(
+        &mut self,
+        cancel: &mut (impl Future<Output = ()> + Unpin),
+        write_grace: Duration,
+    ) -> Result<WriteEnd, JobError> {
+        self.writer.finished = None;
+        if !self.cancelled {
+            tokio::select! {
+                biased;
+                end = &mut self.writer.end => return end.map_err(|_| no_last_words()),
+                // Too late to leave anything out, but not to stop waiting.
+                () = cancel => {}
+            }
+        }
+        match timeout(write_grace, &mut self.writer.end).await {
+            Ok(end) => end.map_err(|_| no_last_words()),
+            Err(_) => Ok(self.stuck()),
+        }
+    }
+
+    /// What is said for a writer that does not come back.
+    fn stuck(&self) -> WriteEnd {
+        let what = "nobody takes what is written, and the job was told to stop";
+        WriteEnd::Failed {
+            name: "the output".to_owned(),
+            lines_written: self.writer.tally().predicted,
+            source: io::Error::new(io::ErrorKind::TimedOut, what),
+        }
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    fn conclude(
+        self,
+        state: &SourceState,
+        bar: &Bar,
+        started: Instant,
+    ) -> Result<Summary, JobError> {
+        let ended = match (&self.end, &self.broken, self.cancelled) {
+            (WriteEnd::Failed { .. }, _, _) | (_, Some(_), _) => Ended::Failed,
+            (WriteEnd::Closed, ..) => Ended::OutputClosed,
+            (WriteEnd::Done, None, true) => Ended::Interrupted,
+            (WriteEnd::Done, None, false) => Ended::Complete,
+        };
+        let Tally {
+            predicted,
+            failures,
+        } = self.tally;
+        let mut summary = Summary::new(predicted, failures, ended, started.elapsed());
+        let total = bar.known_total();
+        summary.unread = match state.finished.load(Ordering::Acquire) {
+            true => Some(self.waiting),
+            false => total.map(|total| total.saturating_sub(self.read)),
+        };
+        summary.unwritten = self.read.saturating_sub(summary.examples());
+        summary.links_skipped = state.links_skipped.load(Ordering::Relaxed);
+        let summary = Box::new(summary);
+        if let WriteEnd::Failed {
+            name,
+            lines_written,
+            source,
+        } = self.end
+        {
+            return Err(JobError::Write {
+                name,
+                source,
+                lines_written,
+                summary,
+            });
+        }
+        match self.broken {
+            Some(SourceError { name, error }) => Err(JobError::Read {
+                name,
+                source: error,
+                summary,
+            }),
+            None => Ok(*summary),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The tables about the host itself: `[server]`, `[job]`, `[sandbox]`, `[cache]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::{BYTES_MAX, COUNT_MAX, TIME_MS_MAX};
+use crate::place::Located;
+use crate::rule::number::{Bytes, Whole};
+use crate::rule::text::{ADDRESS, FOLDER};
+use crate::section::{Default, Optional, independent, section};
+
+section! {
+    /// How `consort serve` listens, and what it allows.
+    pub struct Server {
+        /// The IP address and port; `0.0.0.0` and `[::]` stand for all addresses, port 0
+        /// for any free one.
+        pub listen: Located<SocketAddr> = Default(ADDRESS, "\"127.0.0.1:8000\"");
+        /// The largest request body, compressed and decompressed alike.
+        pub body_bytes_max: Located<u64> = Default(Bytes::new(1, BYTES_MAX), "\"64 MiB\"");
+        /// All request bodies held at once, with what is decoded from them.
+        pub held_bytes_max: Located<u64> = Default(Bytes::new(1, BYTES_MAX), "\"1 GiB\"");
+        /// Inference requests under way at once. More are refused.
+        pub inflight_max: Located<usize> = Default(Whole::new(1, COUNT_MAX, 1024), "1024");
+        /// Rows of one inference request; each is an example.
+        pub rows_max: Located<usize> = Default(Whole::new(1, COUNT_MAX, 8192), "8192");
+        /// How deep JSON may nest.
+        pub json_depth_max: Located<usize> = Default(Whole::new(4, 1000, 100), "100");
+        /// Open connections. More are refused.
+        pub connections_max: Located<usize> = Default(Whole::new(1, COUNT_MAX, 4096), "4096");
+        /// Streams under way at once on one HTTP/2 connection.
+        pub streams_max: Located<u32> = Default(Whole::new(1, 65_536, 256), "256");
+        /// How long a new connection may take to send the head of its first request, in
+        /// milliseconds.
+        pub header_read_timeout_ms: Located<u64> =
+            Default(Whole::new(1, TIME_MS_MAX, 30_000), "30000");
+        /// How long a connection may stay open without a request, in milliseconds.
+        pub idle_timeout_ms: Located<u64> = Default(Whole::new(1, TIME_MS_MAX, 300_000), "300000");
+        /// How long a request may take, its upload included, in milliseconds.
+        pub request_timeout_ms: Located<u64> =
+            Default(Whole::new(1, TIME_MS_MAX, 30_000), "30000");
+        /// How long a client may take to read a response, in milliseconds.
+        pub response_timeout_ms: Located<u64> =
+            Default(Whole::new(1, TIME_MS_MAX, 60_000), "60000");
+        /// How long requests under way may take to finish at shutdown, in milliseconds.
+        pub drain_timeout_ms: Located<u64> = Default(Whole::new(0, TIME_MS_MAX, 30_000), "30000");
+    }
+}
+
+section! {
+    /// What `consort run` may use.
+    pub struct Job {
+        /// The most examples between input and output.
+        pub inflight_max: Located<usize> = Default(Whole::new(1, COUNT_MAX, 512), "512");
+        /// The most bytes of input between input and answer.
+        pub inflight_bytes_max: Located<u64> = Default(Bytes::new(1, BYTES_MAX), "\"256 MiB\"");
+        /// The most examples handed to the ensemble at once. Without it the kind of the
+        /// input decides.
+        pub call_examples_max: Option<Located<usize>> = Optional(Whole::new(1, COUNT_MAX, 64));
+        /// The longest line of input.
+        pub line_bytes_max: Located<u64> = Default(Bytes::new(1, BYTES_MAX), "\"16 MiB\"");
+        /// The most threads that read input at once.
+        pub read_threads_max: Located<usize> = Default(Whole::new(1, 1024, 8), "8");
+        /// How long one example may take, in milliseconds. Without it, as long as it
+        /// takes.
+        pub call_timeout_ms: Option<Located<u64>> = Optional(Whole::new(1, TIME_MS_MAX, 5000));
+        /// How long examples under way may take to finish after Ctrl-C, in milliseconds.
+        pub cancel_grace_ms: Located<u64> = Default(Whole::new(0, TIME_MS_MAX, 10_000), "10000");
+        /// How long a queue may stay full, without one answer, until refused examples
+        /// fail, in milliseconds.
+        pub queue_full_patience_ms: Located<u64> =
+            Default(Whole::new(0, TIME_MS_MAX, 60_000), "60000");
+    }
+}
+
+section! {
+    /// The sandbox of all plugins together.
+    pub struct Sandbox {
+        /// Instances that exist at a time. Calls beyond it wait.
+        pub instances_max: Located<u32> = Default(Whole::new(1, 65_536, 128), "128");
+        /// Idle instances that are kept for plugins with `instances = "reuse"`.
+        pub idle_instances_max: Located<u32> = Default(Whole::new(0, 65_536, 64), "64");
+        /// How long an instance may be idle before it ends, in milliseconds.
+        pub idle_time_ms_max: Located<u64> = Default(Whole::new(0, TIME_MS_MAX, 60_000), "60000");
+        /// How often running plugins are looked at, in milliseconds: the grain of
+        /// `call_time_ms_max`, and how long one plugin may keep a thread from others.
+        pub epoch_tick_ms: Located<u64> = Default(Whole::new(1, 1000, 5), "5");
+        /// Stack of one call. Deeper recursion stops the plugin.
+        pub stack_bytes_max: Located<u64> =
+            Default(Bytes::new(1 << 16, 1 << 26), "\"512 KiB\"");
+    }
+}
+
+section! {
+    /// Where compiled plugins are kept between starts.
+    pub struct Cache {
+        /// The folder, relative to the manifest. Without it the user's cache folder.
+        pub dir: Option<Located<PathBuf>> = Optional(FOLDER);
+        /// The size of the folder. What was used longest ago is deleted beyond it.
+        pub bytes_max: Located<u64> = Default(Bytes::new(0, BYTES_MAX), "\"4 GiB\"");
+    }
+}
+
+independent!(Server, Job, Sandbox, Cache);

@@ -1,0 +1,16 @@
+//! The keys of the manifest, one file for each kind of table.
+
+pub(crate) mod ensemble;
+pub(crate) mod files;
+pub(crate) mod host;
+pub(crate) mod limits;
+pub(crate) mod model;
+pub(crate) mod plugin;
+pub(crate) mod root;
+
+/// The longest time a key can ask for: a day.
+pub(crate) const TIME_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+/// The most bytes a key can ask for: a tebibyte.
+pub(crate) const BYTES_MAX: u64 = 1 << 40;
+/// The most of anything that is counted.
+pub(crate) const COUNT_MAX: u64 = 1 << 24;

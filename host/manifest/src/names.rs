@@ -1,0 +1,115 @@
+//! Checks between tables: names that are taken twice, and names that stand for nothing.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::keys::ensemble::{Ensemble, StepRuns};
+use crate::nearest::nearest;
+use crate::place::{Located, Place};
+use crate::report::Report;
+use crate::rule::{by_place, key_text, toml_text};
+
+/// Every name that the manifest declares, also those whose tables are wrong: a step that
+/// names one of them is not to blame.
+pub(crate) struct Declared {
+    models: Names,
+    plugins: Names,
+    ensembles: Names,
+}
+
+type Names = BTreeMap<String, Place>;
+
+// === impl Declared ===
+
+impl Declared {
+    pub(crate) fn of(root: &DeTable<'_>) -> Self {
+        let names = |section: &str| match root.get(section).map(|value| value.get_ref()) {
+            Some(DeValue::Table(table)) => {
+                let keys = by_place(table).into_iter();
+                keys.map(|(key, _)| (key.get_ref().to_string(), key.span().into()))
+                    .collect()
+            }
+            _ => Names::new(),
+        };
+        Self {
+            models: names("model"),
+            plugins: names("plugin"),
+            ensembles: names("ensemble"),
+        }
+    }
+
+    /// Models and ensembles are served side by side, so they share their names.
+    pub(crate) fn check_shared(&self, report: &mut Report) {
+        for (name, place) in &self.ensembles {
+            let Some(model) = self.models.get(name) else {
+                continue;
+            };
+            let message = format!(
+                "a model and an ensemble are both called {}",
+                toml_text(name)
+            );
+            let line = report.line(*model);
+            let help = format!("rename one of the two; the model is on line {line}");
+            report.wrong(*place, message, help);
+        }
+    }
+
+    /// Checks what an ensemble's steps name, and what they are called.
+    pub(crate) fn check_steps(&self, ensemble: &Ensemble, report: &mut Report) {
+        let mut names: Vec<&Located<String>> = Vec::new();
+        for step in ensemble.steps() {
+            match &step.runs {
+                StepRuns::Plugin { plugin, .. } => self.check_plugin(plugin, report),
+                StepRuns::Model(model) => self.check_model(model, report),
+            }
+            let name = &step.name;
+            if let Some(first) = names.iter().find(|first| first.value == name.value) {
+                let message = format!("two steps of this ensemble are called `{}`", name.value);
+                let line = report.line(first.place);
+                let help =
+                    format!("add name = \"...\" to one of them; the other is on line {line}");
+                report.wrong(name.place, message, help);
+            }
+            names.push(name);
+        }
+    }
+
+    fn check_plugin(&self, plugin: &Located<String>, report: &mut Report) {
+        if self.plugins.contains_key(&plugin.value) {
+            return;
+        }
+        let message = format!("there is no plugin {}", toml_text(plugin));
+        let help = if self.models.contains_key(&plugin.value) {
+            format!("it is a model: write model = {}", toml_text(plugin))
+        } else {
+            suggest(plugin, "plugin", &self.plugins, report)
+        };
+        report.missing(plugin.place, message, help);
+    }
+
+    fn check_model(&self, model: &Located<String>, report: &mut Report) {
+        if self.models.contains_key(&model.value) {
+            return;
+        }
+        let message = format!("there is no model {}", toml_text(model));
+        let help = if self.plugins.contains_key(&model.value) {
+            format!("it is a plugin: write plugin = {}", toml_text(model))
+        } else if self.ensembles.contains_key(&model.value) {
+            "it is an ensemble, and a step cannot be one: repeat its steps here".to_owned()
+        } else {
+            suggest(model, "model", &self.models, report)
+        };
+        report.missing(model.place, message, help);
+    }
+}
+
+/// What was probably meant. Looked for only while somebody will read it: there may be
+/// as many wrong names as there are right ones.
+fn suggest(name: &str, section: &str, known: &Names, report: &Report) -> String {
+    let names = known.keys().map(String::as_str);
+    match nearest(name, names.filter(|_| !report.is_full())) {
+        Some(meant) => format!("did you mean {}?", toml_text(meant)),
+        None => format!("add a table [{section}.{}]", key_text(name)),
+    }
+}

@@ -1,0 +1,117 @@
+//! Making instances: what a component needs to become one, and the two steps to it.
+
+use crate::engine::Sandbox;
+use crate::limits::Limit;
+use crate::logs::excerpt;
+use crate::pool::{Live, Permit};
+use crate::state::{Budget, PluginShare, State, begin_call};
+use crate::trap::CallError;
+use consort_inference::TenantId;
+use std::sync::Arc;
+use tokio::time::Instant;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+
+/// What makes instances of one component.
+pub(crate) struct Recipe {
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) share: Arc<PluginShare>,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) init: ComponentExportIndex,
+    /// Set where no snapshot could be taken: what each instance's `init` gets.
+    pub(crate) init_each: Option<String>,
+}
+
+// === impl Recipe ===
+
+impl Recipe {
+    /// A new instance, ready for a call with `inputs` tensors. It is initialised, unless
+    /// it comes from a snapshot and is so already.
+    pub(crate) async fn fresh(
+        &self,
+        permit: Permit,
+        tenant: Option<&TenantId>,
+        deadline: Option<Instant>,
+        inputs: usize,
+    ) -> Result<Live, CallError> {
+        let begun = Instant::now();
+        let call = Budget::of_call(&self.share, begun, deadline);
+        let live = match &self.init_each {
+            None => self.instantiate(permit, tenant, call, inputs).await?,
+            Some(config) => {
+                let budget = Budget::of_init(&self.share, begun, deadline);
+                let mut live = self.instantiate(permit, tenant, budget, inputs).await?;
+                let agreed = self.init(&mut live, config, budget).await?;
+                agreed.map_err(|text| {
+                    let bytes_max = self.share.limits.message_bytes_max;
+                    let text = excerpt(&text, bytes_max);
+                    CallError::Trapped(format!("init refused, having agreed at load: {text}"))
+                })?;
+                let call = Budget::of_call(&self.share, Instant::now(), deadline);
+                begin_call(&mut live.store, tenant, call, inputs);
+                live
+            }
+        };
+        self.share.metrics.instantiated(begun.elapsed());
+        Ok(live)
+    }
+
+    /// The first step: memories, tables and start functions.
+    pub(crate) async fn instantiate(
+        &self,
+        permit: Permit,
+        tenant: Option<&TenantId>,
+        budget: Budget,
+        inputs: usize,
+    ) -> Result<Live, CallError> {
+        let state = State::new(self.share.clone());
+        let mut store = state
+            .into_store(&self.sandbox.engine)
+            .map_err(|error| CallError::Internal(error.to_string()))?;
+        begin_call(&mut store, tenant, budget, inputs);
+        let made = self.pre.instantiate_async(&mut store);
+        let instance = match tokio::time::timeout_at(budget.ends_at, made).await {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(error)) => return Err(CallError::of(&error, store.data())),
+            Err(_) => return Err(CallError::timed_out(store.data())),
+        };
+        Ok(Live::new(store, instance, permit))
+    }
+
+    /// The second step: the component's own `init`, which may refuse.
+    pub(crate) async fn init(
+        &self,
+        live: &mut Live,
+        config: &str,
+        budget: Budget,
+    ) -> Result<Result<(), String>, CallError> {
+        begin_call(&mut live.store, None, budget, 0);
+        let Live {
+            store, instance, ..
+        } = live;
+        let result = {
+            let call = async {
+                let init = instance
+                    .get_typed_func::<(&str,), (Result<(), String>,)>(&mut *store, &self.init)?;
+                init.call_async(&mut *store, (config,)).await
+            };
+            tokio::time::timeout_at(budget.ends_at, call).await
+        };
+        let state = store.data();
+        state.log.end_call();
+        match result {
+            Ok(Ok((agreed,))) => Ok(agreed),
+            Ok(Err(error)) => Err(CallError::of(&error, state)),
+            Err(_) => Err(CallError::timed_out(state)),
+        }
+    }
+
+    /// What `init` and `describe` may take at load.
+    pub(crate) fn load_budget(&self) -> Budget {
+        let limits = &self.share.limits;
+        Budget::new(
+            limits.init_time_max,
+            self.share.epoch_tick,
+            Limit::InitTime,
+        )
+    }
+}

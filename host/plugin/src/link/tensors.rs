@@ -1,0 +1,175 @@
+//! `consort:inference/tensors`: the guest's handles to host tensors. Bytes cross here,
+//! and only here; data that a guest passes in is read where it lies in guest memory.
+
+use super::interface;
+use crate::state::State;
+use crate::tensors::{Refusal, joined_bytes, padded_bytes, sliced_bytes, to_usize};
+use crate::wire::{TensorHandle, WireAxisRange, WireDatatype, WireTensorError};
+use bytes::Bytes;
+use consort_inference::Tensor;
+use std::ops::Range;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList};
+
+type Context<'a> = StoreContextMut<'a, State>;
+type Handle = Resource<TensorHandle>;
+type Made = (Result<Handle, WireTensorError>,);
+
+/// A handle that wasmtime accepted and the table does not know: a defect of the host.
+#[derive(Debug, thiserror::Error)]
+#[error("tensor handle {0} is not in the table")]
+struct UnknownHandle(u32);
+
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let name = interface("tensors");
+    let mut instance = linker.instance(&name)?;
+    instance.resource(
+        "tensor",
+        ResourceType::host::<TensorHandle>(),
+        |mut store, handle| {
+            store.data_mut().tensors.take(handle);
+            Ok(())
+        },
+    )?;
+    link_reading(&mut instance)?;
+    link_making(&mut instance)
+}
+
+fn link_reading(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    instance.func_wrap("[method]tensor.datatype", |store: Context, (this,): (Handle,)| {
+        Ok((WireDatatype::from(tensor(&store, &this)?.datatype()),))
+    })?;
+    instance.func_wrap("[method]tensor.shape", |store: Context, (this,): (Handle,)| {
+        let shape = tensor(&store, &this)?.shape();
+        let lengths: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
+        Ok((lengths,))
+    })?;
+    instance.func_wrap("[method]tensor.byte-length", |store: Context, (this,): (Handle,)| {
+        Ok((tensor(&store, &this)?.data().len() as u64,))
+    })?;
+    instance.func_wrap("[method]tensor.read", |store: Context, (this,): (Handle,)| {
+        Ok((tensor(&store, &this)?.data().to_vec(),))
+    })?;
+    instance.func_wrap(
+        "[method]tensor.read-range",
+        |store: Context, (this, offset, length): (Handle, u64, u64)| {
+            let data = tensor(&store, &this)?.data();
+            let range = to_usize(offset)..to_usize(offset.saturating_add(length));
+            let part = data.get(range).map(<[u8]>::to_vec).ok_or_else(|| {
+                WireTensorError::OutOfRange(format!(
+                    "{length} bytes from {offset} lie outside a tensor of {} bytes",
+                    data.len()
+                ))
+            });
+            Ok((part,))
+        },
+    )
+}
+
+fn link_making(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    instance.func_wrap(
+        "[static]tensor.create",
+        |mut store: Context,
+         (datatype, shape, data): (WireDatatype, WasmList<u64>, WasmList<u8>)|
+         -> wasmtime::Result<Made> {
+            let made = check_shape(&store, &shape).and_then(|shape| {
+                store.data_mut().tensors.charge(Some(data.len()))?;
+                let data = Bytes::copy_from_slice(data.as_le_slice(&store));
+                Ok(Tensor::new(datatype.into(), shape, data)?)
+            });
+            finish(&mut store, made)
+        },
+    )?;
+    instance.func_wrap(
+        "[method]tensor.slice",
+        |mut store: Context, (this, ranges): (Handle, Vec<WireAxisRange>)| {
+            let ranges: Vec<Range<usize>> = ranges
+                .iter()
+                .map(|range| to_usize(range.start)..to_usize(range.end))
+                .collect();
+            let tensor = tensor(&store, &this)?.clone();
+            let made = charge(&mut store, sliced_bytes(&tensor, &ranges))
+                .and_then(|()| Ok(tensor.slice(&ranges)?));
+            finish(&mut store, made)
+        },
+    )?;
+    instance.func_wrap(
+        "[method]tensor.reshape",
+        |mut store: Context, (this, shape): (Handle, WasmList<u64>)| {
+            let tensor = tensor(&store, &this)?.clone();
+            let made = check_shape(&store, &shape).and_then(|shape| Ok(tensor.reshape(shape)?));
+            finish(&mut store, made)
+        },
+    )?;
+    instance.func_wrap(
+        "[method]tensor.pad",
+        |mut store: Context, (this, shape, value): (Handle, WasmList<u64>, Vec<u8>)| {
+            let tensor = tensor(&store, &this)?.clone();
+            let made = check_shape(&store, &shape).and_then(|shape| {
+                charge(&mut store, padded_bytes(&tensor, &shape, value.len()))?;
+                Ok(tensor.pad(shape, &value)?)
+            });
+            finish(&mut store, made)
+        },
+    )?;
+    instance.func_wrap(
+        "[static]tensor.stack",
+        |mut store: Context, (handles,): (Vec<Handle>,)| {
+            let tensors = tensors(&store, &handles)?;
+            let tensors: Vec<&Tensor> = tensors.iter().collect();
+            let made = charge(&mut store, joined_bytes(&tensors))
+                .and_then(|()| Ok(Tensor::stack(&tensors)?));
+            finish(&mut store, made)
+        },
+    )?;
+    instance.func_wrap(
+        "[static]tensor.concat",
+        |mut store: Context, (handles, axis): (Vec<Handle>, u32)| {
+            let tensors = tensors(&store, &handles)?;
+            let tensors: Vec<&Tensor> = tensors.iter().collect();
+            let made = charge(&mut store, joined_bytes(&tensors))
+                .and_then(|()| Ok(Tensor::concat(&tensors, axis as usize)?));
+            finish(&mut store, made)
+        },
+    )
+}
+
+fn tensor<'a>(store: &'a Context<'_>, handle: &Handle) -> wasmtime::Result<&'a Tensor> {
+    let tensor = store.data().tensors.tensor(handle.rep());
+    tensor.ok_or_else(|| UnknownHandle(handle.rep()).into())
+}
+
+/// Handles to copies that share the bytes, so that the table can be changed meanwhile.
+fn tensors(store: &Context<'_>, handles: &[Handle]) -> wasmtime::Result<Vec<Tensor>> {
+    let each = |handle| tensor(store, handle).cloned();
+    handles.iter().map(each).collect()
+}
+
+fn charge(store: &mut Context<'_>, bytes: Option<usize>) -> Result<(), Refusal> {
+    store.data_mut().tensors.charge(bytes)
+}
+
+/// Reads a shape from guest memory if it has an allowed number of axes.
+fn check_shape(store: &Context<'_>, shape: &WasmList<u64>) -> Result<Vec<usize>, Refusal> {
+    store.data().tensors.check_new(shape.len())?;
+    let lengths = shape.as_le_slice(store);
+    Ok(lengths.iter().map(|length| to_usize(u64::from_le(*length))).collect())
+}
+
+/// Gives the guest its new tensor, or the reason why there is none.
+fn finish(store: &mut Context<'_>, made: Result<Tensor, Refusal>) -> wasmtime::Result<Made> {
+    let state = store.data_mut();
+    let made = made.and_then(|tensor| {
+        state.tensors.check_new(tensor.shape().len())?;
+        Ok(state.tensors.add(tensor))
+    });
+    Ok((match made {
+        Ok(handle) => Ok(Resource::new_own(handle)),
+        Err(Refusal::Invalid(message)) => Err(WireTensorError::Invalid(message)),
+        Err(Refusal::OutOfRange(message)) => Err(WireTensorError::OutOfRange(message)),
+        Err(Refusal::Limit(limit, message)) => {
+            state.limit_refused(limit);
+            Err(WireTensorError::Limit(message))
+        }
+    },))
+}

@@ -1,0 +1,312 @@
+//! A loaded plugin, ready for calls.
+
+use crate::call::{Postprocess, Preprocess, RoleCall, call_role};
+use crate::instance::Recipe;
+use crate::load::{Instances, LoadReport};
+use crate::pool::PluginKey;
+use crate::role::Role;
+use crate::split::{Splitter, Verdict};
+use crate::state::PluginShare;
+use consort_inference::{
+    Call, Example, Failure, FailureKind, Outcome, PluginName, Signature, TenantId, TensorSpec,
+    Tensors,
+};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use wasmtime::component::ComponentExportIndex;
+
+/// A plugin: a component that has been checked, initialised and compiled. Clones share
+/// it.
+#[derive(Clone)]
+pub struct Plugin {
+    core: Arc<Core>,
+}
+
+/// What a plugin's `preprocess` role promises.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreprocessDescription {
+    /// What it reads and forwards.
+    pub signature: Signature,
+    /// What it answers with when it answers by itself; empty when it never does.
+    pub answers: Vec<TensorSpec>,
+}
+
+/// What calls need of a plugin.
+pub(crate) struct Core {
+    pub(crate) key: PluginKey,
+    pub(crate) recipe: Recipe,
+    pub(crate) version: String,
+    pub(crate) exports: Exports,
+    pub(crate) instances: Instances,
+    pub(crate) described: Described,
+    pub(crate) report: LoadReport,
+}
+
+/// Where the component's exports are.
+#[derive(Debug, Clone)]
+pub(crate) struct Exports {
+    pub(crate) init: ComponentExportIndex,
+    pub(crate) preprocess: Option<RoleExports>,
+    pub(crate) postprocess: Option<RoleExports>,
+}
+
+/// Where the functions of one role are.
+#[derive(Debug, Clone)]
+pub(crate) struct RoleExports {
+    pub(crate) describe: ComponentExportIndex,
+    pub(crate) process: ComponentExportIndex,
+}
+
+/// What the roles said of themselves.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Described {
+    pub(crate) preprocess: Option<PreprocessDescription>,
+    /// `preprocess.answers` as outputs, for the check of answers.
+    pub(crate) answers: Signature,
+    pub(crate) postprocess: Option<Signature>,
+}
+
+// === impl Plugin ===
+
+impl Plugin {
+    pub(crate) fn new(core: Core) -> Self {
+        let core = Arc::new(core);
+        Self { core }
+    }
+
+    /// The name in the manifest.
+    pub fn name(&self) -> &PluginName {
+        &self.core.share().name
+    }
+
+    /// The version in the manifest.
+    pub fn version(&self) -> &str {
+        &self.core.version
+    }
+
+    /// What the `preprocess` role promises, if the component has that role.
+    pub fn preprocess(&self) -> Option<&PreprocessDescription> {
+        self.core.preprocess()
+    }
+
+    /// What the `postprocess` role promises, if the component has that role.
+    pub fn postprocess(&self) -> Option<&Signature> {
+        self.core.postprocess()
+    }
+
+    /// How it was loaded.
+    pub fn load_report(&self) -> &LoadReport {
+        &self.core.report
+    }
+
+    /// How its calls get instances: what the operator chose, or [`Instances::Reuse`]
+    /// where the component cannot be photographed.
+    pub fn instances(&self) -> Instances {
+        self.core.instances
+    }
+
+    /// Prepares examples: exactly one result for each, in order.
+    pub async fn run_preprocess(
+        &self,
+        examples: Vec<Example>,
+        call: Call,
+    ) -> Vec<Result<Outcome, Failure>> {
+        self.run::<Preprocess>(examples, call).await
+    }
+
+    /// Finishes examples: exactly one result for each, in order.
+    pub async fn run_postprocess(
+        &self,
+        examples: Vec<Example>,
+        call: Call,
+    ) -> Vec<Result<Tensors, Failure>> {
+        self.run::<Postprocess>(examples, call).await
+    }
+
+    /// Checks the inputs, then makes a call of its own for each tenant.
+    async fn run<R: RoleCall>(
+        &self,
+        examples: Vec<Example>,
+        call: Call,
+    ) -> Vec<Result<R::Output, Failure>> {
+        let stage = || self.core.stage(R::ROLE);
+        let deadline = call.deadline.map(Instant::from_std);
+        let mut results: Vec<Option<Result<R::Output, Failure>>> = Vec::new();
+        results.resize_with(examples.len(), || None);
+        let mut groups: Vec<Group> = Vec::new();
+        for ((index, example), result) in examples.into_iter().enumerate().zip(&mut results) {
+            match check_inputs::<R>(&self.core, &example) {
+                Ok(()) => Group::add(&mut groups, index, example),
+                Err((kind, message)) => *result = Some(Err(Failure::new(stage(), kind, message))),
+            }
+        }
+        let mut tasks = JoinSet::new();
+        let only = if groups.len() == 1 { groups.pop() } else { None };
+        if let Some(group) = only {
+            group.run::<R>(&self.core, deadline).await.put(&mut results);
+        }
+        // Tenants do not wait for one another.
+        for group in groups {
+            let core = self.core.clone();
+            tasks.spawn(async move { group.run::<R>(&core, deadline).await });
+        }
+        while let Some(done) = tasks.join_next().await {
+            if let Ok(done) = done {
+                done.put(&mut results);
+            }
+        }
+        let lost = || {
+            let message = "the call ended without a result; this is a defect of the host";
+            Err(Failure::new(stage(), FailureKind::Internal, message))
+        };
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(lost))
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("name", self.name())
+            .field("version", &self.core.version)
+            .field("instances", &self.core.instances)
+            .field("described", &self.core.described)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the example holds what the role reads. What it holds besides is not passed.
+fn check_inputs<R: RoleCall>(
+    core: &Core,
+    example: &Example,
+) -> Result<(), (FailureKind, String)> {
+    let Some(signature) = R::signature(core) else {
+        return Err((
+            FailureKind::NotFound,
+            format!("the plugin has no role `{}`", R::ROLE),
+        ));
+    };
+    for spec in &signature.inputs {
+        let checked = match example.tensors.tensor(&spec.name) {
+            Some(tensor) => spec.check(tensor).map_err(|mismatch| mismatch.to_string()),
+            None => Err(format!(
+                "tensor \"{}\" is missing; {spec} is expected",
+                spec.name
+            )),
+        };
+        checked.map_err(|message| (FailureKind::InvalidArgument, message))?;
+    }
+    Ok(())
+}
+
+/// The examples of one tenant, and where they stood among all.
+struct Group {
+    tenant: TenantId,
+    places: Vec<usize>,
+    examples: Vec<Example>,
+}
+
+/// What became of a group.
+struct Done<T> {
+    places: Vec<usize>,
+    results: Vec<Result<T, Failure>>,
+}
+
+// === impl Group ===
+
+impl Group {
+    fn add(groups: &mut Vec<Self>, place: usize, example: Example) {
+        match groups.iter_mut().find(|group| group.tenant == example.tenant) {
+            Some(group) => {
+                group.places.push(place);
+                group.examples.push(example);
+            }
+            None => groups.push(Self {
+                tenant: example.tenant.clone(),
+                places: vec![place],
+                examples: vec![example],
+            }),
+        }
+    }
+
+    /// Calls until every example has its result: a call that fails as a whole is halved
+    /// until the bad example is alone.
+    async fn run<R: RoleCall>(self, core: &Core, deadline: Option<Instant>) -> Done<R::Output> {
+        let mut settled = Vec::with_capacity(self.examples.len());
+        let mut splitter = Splitter::new(self.examples.len());
+        // Runs come in order, so that results can be appended.
+        while let Some(run) = splitter.next() {
+            let examples = self.examples.get(run.clone()).unwrap_or_default();
+            match call_role::<R>(core, &self.tenant, examples, deadline).await {
+                Ok(results) => settled.extend(results),
+                Err(error) => {
+                    if splitter.failed(run, &error) == Verdict::Final {
+                        let failure =
+                            || Failure::new(core.stage(R::ROLE), error.kind(), error.message());
+                        settled.extend(examples.iter().map(|_| Err(failure())));
+                    }
+                }
+            }
+        }
+        Done {
+            places: self.places,
+            results: settled,
+        }
+    }
+}
+
+// === impl Done ===
+
+impl<T> Done<T> {
+    fn put(self, results: &mut [Option<Result<T, Failure>>]) {
+        for (place, result) in self.places.into_iter().zip(self.results) {
+            if let Some(slot) = results.get_mut(place) {
+                *slot = Some(result);
+            }
+        }
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    pub(crate) fn share(&self) -> &PluginShare {
+        &self.recipe.share
+    }
+
+    pub(crate) fn preprocess(&self) -> Option<&PreprocessDescription> {
+        self.described.preprocess.as_ref()
+    }
+
+    pub(crate) fn postprocess(&self) -> Option<&Signature> {
+        self.described.postprocess.as_ref()
+    }
+
+    pub(crate) fn answers(&self) -> &Signature {
+        &self.described.answers
+    }
+
+    pub(crate) fn reuses(&self) -> bool {
+        self.instances == Instances::Reuse
+    }
+
+    pub(crate) fn process_index(&self, role: Role) -> wasmtime::Result<&ComponentExportIndex> {
+        let exports = match role {
+            Role::Preprocess => &self.exports.preprocess,
+            Role::Postprocess => &self.exports.postprocess,
+        };
+        match exports {
+            Some(exports) => Ok(&exports.process),
+            None => Err(wasmtime::format_err!("the component has no role `{role}`")),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.recipe.sandbox.pool.forget(self.key);
+    }
+}

@@ -1,0 +1,42 @@
+//! The roles a component can play.
+
+use consort_inference::StageKind;
+use std::fmt;
+
+/// A role of a plugin: one exported interface of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// From a request's tensors to the model's inputs.
+    Preprocess,
+    /// From the model's outputs to an answer.
+    Postprocess,
+}
+
+// === impl Role ===
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 2] = [Self::Preprocess, Self::Postprocess];
+
+    /// The interface's name, as in the contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preprocess => "preprocess",
+            Self::Postprocess => "postprocess",
+        }
+    }
+
+    /// The stage at which its failures happen.
+    pub const fn stage(self) -> StageKind {
+        match self {
+            Self::Preprocess => StageKind::Preprocess,
+            Self::Postprocess => StageKind::Postprocess,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

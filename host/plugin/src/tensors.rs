@@ -1,0 +1,284 @@
+//! The tensors one store's guest holds handles to, and the limits on making more. Sizes
+//! are checked before a byte is allocated.
+
+use crate::limits::{Limit, Limits};
+use consort_inference::{Tensor, TensorError};
+use std::ops::Range;
+
+/// Host tensors by handle. Cloning a tensor into it copies no bytes.
+#[derive(Debug)]
+pub(crate) struct TensorTable {
+    slots: Vec<Slot>,
+    free: Option<u32>,
+    /// Tensors the guest made and has not dropped.
+    made: usize,
+    /// Bytes of all tensors the guest made in this call.
+    bytes_made: usize,
+    tensors_max: usize,
+    tensor_axes_max: usize,
+    output_bytes_max: usize,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Free { next: Option<u32> },
+    Taken { tensor: Tensor, made: bool },
+}
+
+/// Why a tensor operation is refused: the contract's `tensor-error`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Invalid(String),
+    OutOfRange(String),
+    Limit(Limit, String),
+}
+
+// === impl TensorTable ===
+
+impl TensorTable {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: None,
+            made: 0,
+            bytes_made: 0,
+            tensors_max: limits.tensors_max,
+            tensor_axes_max: limits.tensor_axes_max,
+            output_bytes_max: limits.output_bytes_max,
+        }
+    }
+
+    pub(crate) fn begin_call(&mut self) {
+        self.bytes_made = 0;
+    }
+
+    /// How many tensors are alive.
+    pub(crate) fn len(&self) -> usize {
+        self.slots
+            .iter()
+            .filter(|slot| matches!(slot, Slot::Taken { .. }))
+            .count()
+    }
+
+    /// Hands a tensor of the host to the guest.
+    pub(crate) fn lend(&mut self, tensor: Tensor) -> u32 {
+        self.insert(Slot::Taken {
+            tensor,
+            made: false,
+        })
+    }
+
+    /// Adds a tensor that the guest made.
+    pub(crate) fn add(&mut self, tensor: Tensor) -> u32 {
+        self.made += 1;
+        self.insert(Slot::Taken { tensor, made: true })
+    }
+
+    pub(crate) fn tensor(&self, handle: u32) -> Option<&Tensor> {
+        match self.slots.get(handle as usize)? {
+            Slot::Taken { tensor, .. } => Some(tensor),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    /// Takes a tensor back from the guest.
+    pub(crate) fn take(&mut self, handle: u32) -> Option<Tensor> {
+        let slot = self.slots.get_mut(handle as usize)?;
+        if matches!(slot, Slot::Free { .. }) {
+            return None;
+        }
+        let free = Slot::Free { next: self.free };
+        match std::mem::replace(slot, free) {
+            Slot::Taken { tensor, made } => {
+                self.free = Some(handle);
+                self.made -= usize::from(made);
+                Some(tensor)
+            }
+            Slot::Free { .. } => None,
+        }
+    }
+
+    fn insert(&mut self, slot: Slot) -> u32 {
+        if let Some(handle) = self.free
+            && let Some(place) = self.slots.get_mut(handle as usize)
+            && let Slot::Free { next } = *place
+        {
+            self.free = next;
+            *place = slot;
+            return handle;
+        }
+        self.slots.push(slot);
+        // Handles are limited far below this by `tensors_max` and the number of inputs.
+        (self.slots.len() - 1) as u32
+    }
+
+    /// Refuses one more tensor past the limit, or one of too many axes.
+    pub(crate) fn check_new(&self, axes: usize) -> Result<(), Refusal> {
+        if self.made >= self.tensors_max {
+            return Err(Refusal::limit(
+                Limit::Tensors,
+                format!(
+                    "{} tensors are alive, {} is the limit; drop those no longer needed",
+                    self.made, self.tensors_max
+                ),
+            ));
+        }
+        if axes > self.tensor_axes_max {
+            return Err(Refusal::limit(
+                Limit::TensorAxes,
+                format!("{axes} axes are more than {}", self.tensor_axes_max),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Counts bytes about to be made, or refuses them. `None` stands for more bytes than
+    /// a number can say.
+    pub(crate) fn charge(&mut self, bytes: Option<usize>) -> Result<(), Refusal> {
+        let total = bytes.and_then(|bytes| self.bytes_made.checked_add(bytes));
+        match total {
+            Some(total) if total <= self.output_bytes_max => {
+                self.bytes_made = total;
+                Ok(())
+            }
+            _ => Err(Refusal::limit(
+                Limit::OutputBytes,
+                format!(
+                    "{} bytes more than the {} of this call are over {}",
+                    bytes.map_or("countless".to_owned(), |bytes| bytes.to_string()),
+                    self.bytes_made,
+                    self.output_bytes_max
+                ),
+            )),
+        }
+    }
+}
+
+/// Bytes that cutting `ranges` out of `tensor` copies: none for a run of rows.
+pub(crate) fn sliced_bytes(tensor: &Tensor, ranges: &[Range<usize>]) -> Option<usize> {
+    let whole = |(range, length): (&Range<usize>, &usize)| range.len() == *length;
+    if ranges.iter().zip(tensor.shape()).skip(1).all(whole) {
+        return Some(0);
+    }
+    match tensor.datatype().size_bytes() {
+        None => Some(tensor.data().len()),
+        Some(size) => ranges
+            .iter()
+            .try_fold(size, |bytes, range| bytes.checked_mul(range.len())),
+    }
+}
+
+/// Bytes of `tensor` padded to `shape` with elements of `value_bytes`.
+pub(crate) fn padded_bytes(tensor: &Tensor, shape: &[usize], value_bytes: usize) -> Option<usize> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    let count = shape
+        .iter()
+        .try_fold(1usize, |count, length| count.checked_mul(*length))?;
+    match tensor.datatype().size_bytes() {
+        Some(size) => count.checked_mul(size),
+        None => count
+            .saturating_sub(tensor.element_count())
+            .checked_mul(value_bytes)?
+            .checked_add(tensor.data().len()),
+    }
+}
+
+/// Bytes of tensors joined; joining one copies nothing.
+pub(crate) fn joined_bytes(tensors: &[&Tensor]) -> Option<usize> {
+    if tensors.len() == 1 {
+        return Some(0);
+    }
+    tensors
+        .iter()
+        .try_fold(0usize, |bytes, tensor| bytes.checked_add(tensor.data().len()))
+}
+
+/// A length or index from a guest. What is no `usize` here lies outside every tensor.
+pub(crate) fn to_usize(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn limit(limit: Limit, detail: String) -> Self {
+        Self::Limit(limit, format!("{limit}: {detail}"))
+    }
+}
+
+impl From<TensorError> for Refusal {
+    fn from(error: TensorError) -> Self {
+        match error {
+            TensorError::OutOfRange(message) => Self::OutOfRange(message),
+            other => Self::Invalid(other.to_string()),
+        }
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(tensors_max: usize, output_bytes_max: usize) -> TensorTable {
+        TensorTable::new(&Limits {
+            tensors_max,
+            output_bytes_max,
+            tensor_axes_max: 3,
+            ..Limits::default()
+        })
+    }
+
+    fn numbers(shape: &[usize]) -> Tensor {
+        let values = vec![1.0f32; shape.iter().product()];
+        Tensor::from_slice(shape.to_vec(), &values).unwrap()
+    }
+
+    #[test]
+    fn handles_are_reused_and_never_dangle() {
+        let mut table = table(2, 1000);
+        let a = table.lend(numbers(&[1]));
+        let b = table.add(numbers(&[2]));
+        assert_ne!(a, b);
+        assert_eq!(table.take(a).unwrap().shape(), [1]);
+        assert!(table.take(a).is_none() && table.tensor(a).is_none());
+        assert!(table.take(99).is_none());
+        assert_eq!(table.add(numbers(&[3])), a);
+        assert_eq!(table.len(), 2);
+        let refused = table.check_new(1).unwrap_err();
+        assert!(matches!(refused, Refusal::Limit(Limit::Tensors, _)), "{refused:?}");
+        table.take(b);
+        assert!(table.check_new(1).is_ok());
+        assert!(matches!(
+            table.check_new(4),
+            Err(Refusal::Limit(Limit::TensorAxes, _))
+        ));
+    }
+
+    #[test]
+    fn bytes_count_over_the_whole_call() {
+        let mut table = table(10, 100);
+        table.charge(Some(60)).unwrap();
+        assert!(table.charge(Some(41)).is_err());
+        table.charge(Some(40)).unwrap();
+        assert!(table.charge(Some(1)).is_err());
+        assert!(table.charge(None).is_err());
+        table.begin_call();
+        table.charge(Some(100)).unwrap();
+    }
+
+    #[test]
+    fn sizes_are_known_before_the_work() {
+        let tensor = numbers(&[4, 3]);
+        assert_eq!(sliced_bytes(&tensor, &[1..3, 0..3]), Some(0));
+        assert_eq!(sliced_bytes(&tensor, &[1..3, 0..2]), Some(16));
+        assert_eq!(padded_bytes(&tensor, &[4, 5], 4), Some(80));
+        assert_eq!(padded_bytes(&tensor, &[usize::MAX, 5], 4), None);
+        assert_eq!(padded_bytes(&tensor, &[usize::MAX, 0], 4), Some(0));
+        assert_eq!(joined_bytes(&[&tensor, &tensor]), Some(96));
+        let text = Tensor::from_byte_strings(vec![2], ["a", "bc"]).unwrap();
+        assert_eq!(padded_bytes(&text, &[4], 5), Some(11 + 10));
+    }
+}

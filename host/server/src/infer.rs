@@ -1,0 +1,91 @@
+//! One inference request against one endpoint: the part that every transport shares.
+//!
+//! It takes decoded tensors and gives tensors; JSON, HTTP and bytes are not known here.
+
+use crate::protocol::{InferAnswer, InferRequest};
+use crate::refusal::{FailedRow, Refusal};
+use crate::rows::{self, AnswerMismatch, RowsError};
+use crate::status::Code;
+use consort_inference::{Call, Endpoint, Prediction, TenantId};
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+
+/// Answers a request: rows become examples, predictions become rows again.
+///
+/// The protocol has no partial answer, so one failed row fails the request, and the
+/// refusal says which rows failed. Dropping the future abandons the work.
+pub(crate) async fn infer(
+    endpoint: &dyn Endpoint,
+    request: InferRequest,
+    tenant: &TenantId,
+    deadline: Instant,
+    rows_max: usize,
+) -> Result<InferAnswer, Refusal> {
+    let id = request.id.clone();
+    let rows = rows::split(endpoint, request, tenant, rows_max)?;
+    let count = rows.examples.len();
+    let call = Call {
+        deadline: Some(deadline.into_std()),
+    };
+    let results = timeout_at(deadline, endpoint.infer(rows.examples, call))
+        .await
+        .map_err(|_| deadline_passed(endpoint.name()))?;
+    if results.len() != count {
+        let actual = results.len();
+        let mismatch = AnswerMismatch::Count {
+            expected: count,
+            actual,
+        };
+        return Err(RowsError::from(mismatch).into());
+    }
+    let predictions = all_or_refusal(results)?;
+    let made_by = made_by(&predictions);
+    let outputs = rows::join(&predictions, rows.outputs, endpoint.has_batch_axis())?;
+    Ok(InferAnswer {
+        model_name: endpoint.name().into(),
+        model_version: endpoint.version().into(),
+        id,
+        made_by,
+        outputs,
+    })
+}
+
+/// The refusal of a request whose time is over.
+pub(crate) fn deadline_passed(name: &str) -> Refusal {
+    Refusal::host(
+        Code::DeadlineExceeded,
+        format!("\"{name}\" had no answer before the request's deadline"),
+    )
+}
+
+fn all_or_refusal(
+    results: Vec<Result<Prediction, consort_inference::Failure>>,
+) -> Result<Vec<Prediction>, Refusal> {
+    let count = results.len();
+    let mut predictions = Vec::with_capacity(count);
+    let mut first: Option<FailedRow> = None;
+    let mut others = Vec::new();
+    for (index, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(prediction) => predictions.push(prediction),
+            Err(failure) if first.is_none() => first = Some(FailedRow { index, failure }),
+            Err(_) => others.push(index),
+        }
+    }
+    match first {
+        None => Ok(predictions),
+        Some(first) => Err(Refusal::of_rows(first, &others, count)),
+    }
+}
+
+/// The distinct models of the predictions, in order of the rows.
+fn made_by(predictions: &[Prediction]) -> String {
+    let mut distinct: Vec<&consort_inference::ModelId> = Vec::new();
+    for prediction in predictions {
+        if !distinct.contains(&&prediction.model_id) {
+            distinct.push(&prediction.model_id);
+        }
+    }
+    let texts: Vec<Arc<str>> = distinct.iter().map(|id| id.to_string().into()).collect();
+    texts.join(",")
+}

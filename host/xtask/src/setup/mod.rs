@@ -1,0 +1,67 @@
+//! `cargo xtask setup`: everything that a build, the demo and the tests need and that is not
+//! committed. Fetches only what is pinned by digest, and nothing when all is there.
+
+mod model;
+mod onnx_runtime;
+mod pins;
+mod python;
+mod requirements;
+mod rust_target;
+mod wheel;
+
+use crate::failure::Failure;
+use crate::guests;
+use crate::layout::Layout;
+use crate::metadata::Metadata;
+use crate::process::Program;
+use crate::progress::Progress;
+use std::path::PathBuf;
+
+/// Whether the Python side is wanted: its environment and the components made with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PythonSide {
+    With,
+    Without,
+}
+
+/// What set-up prepared, for the tasks that go on from there.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The library of ONNX Runtime.
+    library: PathBuf,
+}
+
+/// Prepares everything; quick when there is nothing to do.
+pub(crate) fn run(
+    layout: &Layout,
+    metadata: &Metadata,
+    python_side: PythonSide,
+) -> Result<Prepared, Failure> {
+    let progress = Progress::new("setup");
+    rust_target::install(progress)?;
+    let library = onnx_runtime::install(layout, progress)?;
+    model::install(layout, progress)?;
+    if python_side == PythonSide::With {
+        python::environment(layout, progress)?;
+    }
+    guests::examples(layout, metadata, progress)?;
+    if python_side == PythonSide::With {
+        guests::python(layout, progress)?;
+    }
+    Ok(Prepared { library })
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    /// Gives a program the environment in which it finds what set-up prepared.
+    pub(crate) fn environment(&self, layout: &Layout, program: Program) -> Program {
+        program
+            .env("ORT_DYLIB_PATH", &self.library)
+            // The official builds of ONNX Runtime report home unless told not to. The host
+            // tells them; the Python package, which the tests compare with, does not.
+            .env("ORT_DISABLE_TELEMETRY", "1")
+            .env("CONSORT_GUESTS", layout.guests().join("examples"))
+            .env("CONSORT_PYTHON", layout.venv_python())
+    }
+}

@@ -1,0 +1,13 @@
+"""Where tensors live: with the host inside a component, in memory elsewhere."""
+
+try:
+    from consort_sdk import _host as host
+    from consort_sdk._host import Handle
+except ImportError as _error:
+    if _error.name not in ("componentize_py_runtime", "componentize_py_types"):
+        raise
+    from consort_sdk._memory import Handle
+
+    host = None
+
+__all__ = ["Handle", "host"]

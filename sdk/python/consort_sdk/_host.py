@@ -1,0 +1,88 @@
+"""Tensors, assets and log inside a component: the generated bindings, with the SDK's types.
+
+Importing this module fails outside of a component.
+"""
+
+from __future__ import annotations
+
+import componentize_py_runtime  # noqa: F401  (exists inside a component only)
+from componentize_py_types import Err
+from wit_world.imports import assets, log, tensors
+
+from consort_sdk.datatype import Datatype
+from consort_sdk.error import Failed, TensorError
+
+_TO_HOST = {datatype: tensors.Datatype[datatype.name] for datatype in Datatype}
+_FROM_HOST = {host: datatype for datatype, host in _TO_HOST.items()}
+
+
+class Handle:
+    """A handle to a tensor of the host's."""
+
+    __slots__ = ("host",)
+
+    def __init__(self, host: tensors.Tensor):
+        self.host = host
+
+    @classmethod
+    def create(cls, datatype: Datatype, shape: list[int], data: bytes) -> Handle:
+        return cls(_checked(tensors.Tensor.create, _TO_HOST[datatype], shape, data))
+
+    def datatype(self) -> Datatype:
+        return _FROM_HOST[self.host.datatype()]
+
+    def shape(self) -> list[int]:
+        return self.host.shape()
+
+    def byte_length(self) -> int:
+        return self.host.byte_length()
+
+    def read(self) -> bytes:
+        return self.host.read()
+
+    def read_range(self, offset: int, length: int) -> bytes:
+        return _checked(self.host.read_range, offset, length)
+
+    def slice(self, ranges: list[tuple[int, int]]) -> Handle:
+        ranges = [tensors.AxisRange(start, end) for start, end in ranges]
+        return Handle(_checked(self.host.slice, ranges))
+
+    def reshape(self, shape: list[int]) -> Handle:
+        return Handle(_checked(self.host.reshape, shape))
+
+    def pad(self, shape: list[int], value: bytes) -> Handle:
+        return Handle(_checked(self.host.pad, shape, value))
+
+    @classmethod
+    def stack(cls, handles: list[Handle]) -> Handle:
+        return cls(_checked(tensors.Tensor.stack, [handle.host for handle in handles]))
+
+    @classmethod
+    def concat(cls, handles: list[Handle], axis: int) -> Handle:
+        return cls(_checked(tensors.Tensor.concat, [handle.host for handle in handles], axis))
+
+
+def asset_names() -> list[str]:
+    return assets.names()
+
+
+def read_asset(name: str) -> bytes:
+    try:
+        return assets.read(name)
+    except Err as error:
+        raise Failed(error.value) from None
+
+
+def write_log(level: str, message: str) -> None:
+    log.log(log.Level[level], message)
+
+
+def host_datatype(datatype: Datatype) -> tensors.Datatype:
+    return _TO_HOST[datatype]
+
+
+def _checked(operation, *arguments):
+    try:
+        return operation(*arguments)
+    except Err as error:
+        raise TensorError(error.value.value) from None

@@ -1,0 +1,125 @@
+"""The classes that an author derives from, and the decorator that makes a component of one."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from consort_sdk._backend import host
+from consort_sdk.assets import Assets
+from consort_sdk.error import Failed, PluginError
+from consort_sdk.example import Example
+from consort_sdk.signature import Description, Signature
+from consort_sdk.tensor import Tensor
+
+#: The tensors that a role gives back, by name.
+Outputs = dict[str, Tensor]
+
+
+@dataclass
+class Forward:
+    """Go on to the next step with these tensors."""
+
+    outputs: Outputs
+
+
+@dataclass
+class Answer:
+    """This is already the ensemble's answer: the remaining steps are skipped."""
+
+    outputs: Outputs
+
+
+class Plugin(ABC):
+    """A plugin. The host makes one, at load."""
+
+    def __init__(self, config: str, assets: Assets):
+        """Parse tables here, not per example.
+
+        `config` is the text of the manifest's `config` key (a TOML table arrives as
+        JSON), empty when there is none. An error stops the load and is shown to the
+        operator.
+        """
+
+
+class Preprocess(Plugin):
+    """The role before a model: from a request's tensors to the model's inputs."""
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """What this role reads, forwards and answers. Called once, after `__init__`."""
+
+    @abstractmethod
+    def preprocess(self, example: Example) -> Forward | Answer:
+        """Prepares one example."""
+
+    def preprocess_many(
+        self, examples: Sequence[Example]
+    ) -> list[Forward | Answer | PluginError]:
+        """Prepares several examples: exactly one result each, in order. Override it where
+        work can be shared between examples; return an error, do not raise it."""
+        return [_attempt(self.preprocess, example) for example in examples]
+
+
+class Postprocess(Plugin):
+    """The role after a model: from the model's outputs to an answer."""
+
+    @abstractmethod
+    def describe(self) -> Signature:
+        """What this role reads and writes. Called once, after `__init__`."""
+
+    @abstractmethod
+    def postprocess(self, example: Example) -> Outputs:
+        """Finishes one example."""
+
+    def postprocess_many(self, examples: Sequence[Example]) -> list[Outputs | PluginError]:
+        """Finishes several examples: exactly one result each, in order. Override it where
+        work can be shared between examples; return an error, do not raise it."""
+        return [_attempt(self.postprocess, example) for example in examples]
+
+
+def export(plugin: type[Plugin]) -> type[Plugin]:
+    """Makes the component of this module's plugin: decorate one class with it.
+
+    The module must be the one named to `componentize-py`. In plain CPython it only checks
+    the class.
+    """
+    if not issubclass(plugin, (Preprocess, Postprocess)):
+        raise TypeError(f"{plugin.__name__} derives from neither Preprocess nor Postprocess")
+    if issubclass(plugin, Preprocess) and issubclass(plugin, Postprocess):
+        # Both roles have a `describe`, and one class can have only one.
+        raise TypeError(
+            f"{plugin.__name__} derives from both Preprocess and Postprocess; "
+            "write a component for each"
+        )
+    missing = ", ".join(sorted(plugin.__abstractmethods__))
+    if missing:
+        raise TypeError(f"{plugin.__name__} does not define {missing}")
+    if host is not None:
+        from consort_sdk import _component
+
+        vars(sys.modules[plugin.__module__]).update(_component.exports(plugin))
+    return plugin
+
+
+def _attempt(work: Callable, example: Example):
+    """What `work` returns, or why this one example failed."""
+    try:
+        return work(example)
+    except PluginError as error:
+        return error
+    except Exception as error:  # a defect in the plugin: this example fails, no other
+        return Failed(f"{type(error).__name__}: {error}{_place(error)}")
+
+
+def _place(error: Exception) -> str:
+    """Where in the plugin's source an error came up."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return ""
+    code = traceback.tb_frame.f_code
+    return f" (in {code.co_name}, line {traceback.tb_lineno})"

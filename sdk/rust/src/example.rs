@@ -1,0 +1,198 @@
+//! What a role is given and what it gives back.
+
+use crate::{ByteString, ByteStrings, Element, Elements, Error, Tensor};
+
+/// One item to work on.
+///
+/// Its readers name the tensor in every error, so that a plugin can use `?` on them.
+/// In a unit test, make one with [`Example::from_tensors`].
+#[derive(Debug, Default)]
+pub struct Example {
+    key: Option<String>,
+    tensors: Vec<(String, Tensor)>,
+}
+
+/// Named tensors that a role gives back.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    tensors: Vec<(String, Tensor)>,
+}
+
+/// What a pre-processor made of one example.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Go on to the next step with these tensors.
+    Forward(Outputs),
+    /// This is already the ensemble's answer: the remaining steps are skipped.
+    Answer(Outputs),
+}
+
+// === impl Example ===
+
+impl Example {
+    /// An example of named tensors, for unit tests.
+    pub fn from_tensors<N: Into<String>>(tensors: impl IntoIterator<Item = (N, Tensor)>) -> Self {
+        Self {
+            key: None,
+            tensors: named(tensors),
+        }
+    }
+
+    /// The same with a key.
+    pub fn with_key(self, key: impl Into<String>) -> Self {
+        Self {
+            key: Some(key.into()),
+            ..self
+        }
+    }
+
+    /// The caller's key, for messages. The host forwards it by itself.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The tensors and their names.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// A tensor by name.
+    pub fn tensor(&self, name: &str) -> Result<&Tensor, Error> {
+        find(&self.tensors, name).ok_or_else(|| {
+            Error::failed(format!(
+                "there is no tensor \"{name}\" in the example; it holds {}",
+                names(&self.tensors)
+            ))
+        })
+    }
+
+    /// All elements of a tensor, as [`Tensor::read`].
+    pub fn read<T: Element>(&self, name: &str) -> Result<Elements<T>, Error> {
+        self.read_with(name, Tensor::read)
+    }
+
+    /// The one element of a tensor, as [`Tensor::element`].
+    pub fn element<T: Element>(&self, name: &str) -> Result<T, Error> {
+        self.read_with(name, Tensor::element)
+    }
+
+    /// The elements of a `BYTES` tensor, as [`Tensor::byte_strings`].
+    pub fn byte_strings(&self, name: &str) -> Result<ByteStrings, Error> {
+        self.read_with(name, Tensor::byte_strings)
+    }
+
+    /// The one element of a `BYTES` tensor, as [`Tensor::byte_string`].
+    pub fn byte_string(&self, name: &str) -> Result<ByteString, Error> {
+        self.read_with(name, Tensor::byte_string)
+    }
+
+    /// The one element of a `BYTES` tensor as text, as [`Tensor::text`].
+    pub fn text(&self, name: &str) -> Result<String, Error> {
+        self.read_with(name, Tensor::text)
+    }
+
+    fn read_with<R>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&Tensor) -> Result<R, crate::TensorError>,
+    ) -> Result<R, Error> {
+        read(self.tensor(name)?)
+            .map_err(|error| Error::from(error).within(format_args!("tensor \"{name}\"")))
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn from_parts(key: Option<String>, tensors: Vec<(String, Tensor)>) -> Self {
+        Self { key, tensors }
+    }
+}
+
+// === impl Outputs ===
+
+impl Outputs {
+    /// No tensors yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tensor.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, tensor: Tensor) -> Self {
+        self.tensors.push((name.into(), tensor));
+        self
+    }
+
+    /// The tensors and their names.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// A tensor by name.
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        find(&self.tensors, name)
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn into_tensors(self) -> Vec<(String, Tensor)> {
+        self.tensors
+    }
+}
+
+impl<N: Into<String>, const LEN: usize> From<[(N, Tensor); LEN]> for Outputs {
+    fn from(tensors: [(N, Tensor); LEN]) -> Self {
+        Self {
+            tensors: named(tensors),
+        }
+    }
+}
+
+impl<N: Into<String>> FromIterator<(N, Tensor)> for Outputs {
+    fn from_iter<I: IntoIterator<Item = (N, Tensor)>>(tensors: I) -> Self {
+        Self {
+            tensors: named(tensors),
+        }
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// Goes on to the next step with these tensors.
+    pub fn forward(tensors: impl Into<Outputs>) -> Self {
+        Self::Forward(tensors.into())
+    }
+
+    /// Answers with these tensors, so that the remaining steps are skipped.
+    pub fn answer(tensors: impl Into<Outputs>) -> Self {
+        Self::Answer(tensors.into())
+    }
+}
+
+fn named<N: Into<String>>(tensors: impl IntoIterator<Item = (N, Tensor)>) -> Vec<(String, Tensor)> {
+    tensors
+        .into_iter()
+        .map(|(name, tensor)| (name.into(), tensor))
+        .collect()
+}
+
+fn find<'a>(tensors: &'a [(String, Tensor)], name: &str) -> Option<&'a Tensor> {
+    tensors
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, tensor)| tensor)
+}
+
+fn names(tensors: &[(String, Tensor)]) -> String {
+    let names: Vec<_> = tensors
+        .iter()
+        .map(|(name, _)| format!("\"{name}\""))
+        .collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,156 @@
+//! What the bench measures with.
+
+use consort_tests::server::Server;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// A number after `name=` in a log.
+pub fn field(log: &str, name: &str) -> Option<f64> {
+    let plain = strip_ansi(log);
+    let (_, rest) = plain.split_once(&format!("{name}="))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+fn strip_ansi(log: &str) -> String {
+    let mut plain = String::new();
+    let mut escaped = false;
+    for char in log.chars() {
+        match (escaped, char) {
+            (false, '\u{1b}') => escaped = true,
+            (true, 'm') => escaped = false,
+            (false, char) => plain.push(char),
+            (true, _) => {}
+        }
+    }
+    plain
+}
+
+/// The best examples a second of raw ONNX Runtime, from the sweep of the onnx room.
+pub fn raw_sweep(model: &Path, show: bool) -> f64 {
+    let mut command = Command::new(env!("CARGO"));
+    command.args([
+        "bench",
+        "--quiet",
+        "--profile",
+        "dev",
+        "-p",
+        "consort-onnx",
+        "--bench",
+        "sweep",
+        "--",
+    ]);
+    let ran = consort_tests::run(command.arg(model));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    if show {
+        println!("{}", ran.stdout);
+    }
+    let rates = ran
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("sweep "))
+        .filter_map(|line| line.split_whitespace().nth(5)?.parse().ok());
+    let best = rates.fold(0.0, f64::max);
+    assert!(best > 0.0, "the sweep printed no rate:\n{}", ran.stdout);
+    best
+}
+
+/// One connection that is kept.
+pub struct KeepAlive {
+    stream: BufReader<TcpStream>,
+    address: SocketAddr,
+}
+
+impl KeepAlive {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_nodelay(true).expect("an open socket");
+        Self {
+            stream: BufReader::new(stream),
+            address,
+        }
+    }
+
+    pub fn post(&mut self, path: &str, body: &str) {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        self.stream
+            .get_mut()
+            .write_all(request.as_bytes())
+            .expect("the server reads");
+        let mut status = String::new();
+        self.stream
+            .read_line(&mut status)
+            .expect("the server answers");
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            self.stream
+                .read_line(&mut line)
+                .expect("the server answers");
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+        }
+        let mut answer = vec![0; length];
+        self.stream.read_exact(&mut answer).expect("a whole body");
+        assert!(
+            status.contains(" 200 "),
+            "{status}{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+
+    pub fn timed_post(&mut self, path: &str, body: &str) -> Duration {
+        let begin = now();
+        self.post(path, body);
+        begin.elapsed()
+    }
+}
+
+/// The text of `/metrics`.
+pub struct Metrics(String);
+
+impl Metrics {
+    pub fn read(server: &Server) -> Self {
+        Self(server.get("/metrics").text())
+    }
+
+    /// The mean of a histogram between two readings.
+    pub fn mean_since(&self, before: &Self, name: &str, label: &str) -> f64 {
+        let sum =
+            self.value(&format!("{name}_sum"), label) - before.value(&format!("{name}_sum"), label);
+        let count = self.value(&format!("{name}_count"), label)
+            - before.value(&format!("{name}_count"), label);
+        sum / count
+    }
+
+    fn value(&self, name: &str, label: &str) -> f64 {
+        let line = self
+            .0
+            .lines()
+            .find(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
+        let number = line
+            .and_then(|line| line.rsplit(' ').next())
+            .and_then(|number| number.parse().ok());
+        number.unwrap_or_else(|| panic!("{name} with {label} is not in\n{}", self.0))
+    }
+}
