@@ -135,18 +135,15 @@ fn second_start() {
 /// One connection, one row a request: what is added over the raw model call, by stage.
 fn serving_an_mlp() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let guests = consort_tests::guests();
     let model = root().join("host/onnx/fixtures/mlp.onnx");
     let manifest = format!(
         "consort = 1\n\
          [model.mlp]\npath = {model:?}\n\
-         [plugin.standardise]\npath = {:?}\n\
-         [plugin.best]\npath = {:?}\n\
-         [[ensemble.iris.step]]\nplugin = \"standardise\"\n\
+         [plugin.mlp]\npath = {:?}\nconfig = \"setosa versicolor virginica\"\n\
+         [[ensemble.iris.step]]\nplugin = \"mlp\"\nname = \"standardise\"\nrole = \"preprocess\"\n\
          [[ensemble.iris.step]]\nmodel = \"mlp\"\n\
-         [[ensemble.iris.step]]\nplugin = \"best\"\n",
-        guests.join("mlp_standardise.wasm"),
-        guests.join("mlp_best.wasm"),
+         [[ensemble.iris.step]]\nplugin = \"mlp\"\nname = \"best\"\nrole = \"postprocess\"\n",
+        consort_tests::guests().join("mlp.wasm"),
     );
     let path = folder.path().join("consort.toml");
     std::fs::write(&path, manifest).expect("a manifest");

@@ -10,6 +10,7 @@ pub mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 /// The top of the repository.
 pub fn root() -> PathBuf {
@@ -18,10 +19,6 @@ pub fn root() -> PathBuf {
 }
 
 /// A file that set-up should have made; panics with what to do when it is not there.
-#[expect(
-    clippy::panic,
-    reason = "a test without its preparation must fail loudly"
-)]
 pub fn prepared(path: impl AsRef<Path>) -> PathBuf {
     let path = root().join(path);
     assert!(
@@ -41,7 +38,6 @@ pub fn guests() -> PathBuf {
 }
 
 /// The `consort` binary beside this test's own executable.
-#[expect(clippy::panic, reason = "a test without its binary must fail loudly")]
 pub fn binary() -> PathBuf {
     let executable = std::env::current_exe().unwrap_or_default();
     // target/debug/deps/TEST -> target/debug/consort
@@ -73,6 +69,23 @@ pub fn consort() -> Command {
     command
 }
 
+/// Waits for a condition that the system under test brings about, and fails when it does
+/// not within a minute.
+pub fn until(mut condition: impl FnMut() -> bool) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..6_000 {
+        if condition() {
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+        std::thread::sleep(PAUSE);
+    }
+    assert!(
+        condition(),
+        "the condition did not come true within a minute"
+    );
+}
+
 /// What a command did, as text.
 #[derive(Debug)]
 pub struct Ran {
@@ -85,10 +98,6 @@ pub struct Ran {
 }
 
 /// Runs a command to its end.
-#[expect(
-    clippy::expect_used,
-    reason = "a test that cannot start its command must fail"
-)]
 pub fn run(command: &mut Command) -> Ran {
     let output = command.output().expect("the command starts");
     output.into()

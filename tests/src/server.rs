@@ -29,11 +29,6 @@ impl Server {
     }
 
     /// The same with changes to the command.
-    #[expect(
-        clippy::panic,
-        clippy::expect_used,
-        reason = "a test without its server must fail"
-    )]
     pub fn start_with(manifest: &Path, change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let mut command = consort();
         command
@@ -67,10 +62,6 @@ impl Server {
     }
 
     /// Sends a request and reads the response.
-    #[expect(
-        clippy::expect_used,
-        reason = "a server that does not answer fails the test"
-    )]
     pub fn request(
         &self,
         method: &str,

@@ -113,7 +113,7 @@ fn a_model_that_is_not_onnx() {
     Case::new()
         .write("model/model.onnx", b"this is no model")
         .replace_digest()
-        .fails_with(&["magika", "ONNX"]);
+        .fails_with(&["not an ONNX file"]);
 }
 
 #[test]
@@ -138,9 +138,19 @@ fn a_model_that_is_not_the_one_asked_for() {
 
 #[test]
 fn a_step_that_does_not_fit_its_model() {
-    let case = Case::new();
-    case.replace("[[ensemble.file-type.step]]\nplugin = \"features\"\n", "")
-        .fails_with(&["tail", "bytes"]);
+    Case::new()
+        .replace(
+            "model = \"magika\"",
+            "model = \"magika\"\ninputs = { bytes = \"byts\" }",
+        )
+        .fails_with(&["step \"magika\"", "\"byts\"", "INT32 [2048]", "help"]);
+}
+
+#[test]
+fn files_that_do_not_make_what_the_ensemble_takes() {
+    Case::new()
+        .replace("[[ensemble.file-type.step]]\nplugin = \"features\"\n", "")
+        .fails_with(&["a file", "\"bytes\"", "INT32 [2048]"]);
 }
 
 #[test]
@@ -154,7 +164,7 @@ fn a_plugin_that_is_no_wasm() {
 fn a_core_module_instead_of_a_component() {
     Case::new()
         .write("components/file_type_features.wasm", b"\0asm\x01\0\0\0")
-        .fails_with(&["core module", "component"]);
+        .fails_with(&["core WebAssembly module", "a component is expected", "wasm32-wasip2"]);
 }
 
 #[test]

@@ -173,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_is_filled_once() {
+        let reply = reply(2);
+        reply.ticket(0).resolve(Ok(Tensors::new()));
+        drop(reply.ticket(0));
+        assert!(poll(&reply).is_pending());
+        reply.ticket(1).resolve(Ok(Tensors::new()));
+        let answers = vec![Ok(Tensors::new()), Ok(Tensors::new())];
+        assert_eq!(poll(&reply), Poll::Ready(answers));
+    }
+
+    #[test]
     fn a_closed_reply_takes_nothing_more() {
         let reply = reply(2);
         let (first, second) = (reply.ticket(0), reply.ticket(1));

@@ -1,4 +1,9 @@
 //! Replicas on real threads, through the public interface and on the real clock.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may break off"
+)]
 
 use consort_batching::{Batcher, Config, Metrics};
 use consort_inference::{

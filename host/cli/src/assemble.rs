@@ -7,7 +7,7 @@ use crate::host::{Host, Telemetry};
 use crate::manifest::ManifestFile;
 use crate::steps::{ModelStep, PostprocessStep, PreprocessStep};
 use consort_ensemble::{CompileProblem, Ensemble, Plan, PlannedStep, Step};
-use consort_inference::{ModelHandler, ModelId};
+use consort_inference::{Endpoint, ModelHandler, ModelId};
 use consort_manifest::{
     self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns,
 };
@@ -76,10 +76,7 @@ impl Assembly<'_> {
     /// One sandbox for all plugins; none where there are no plugins.
     fn sandbox(&mut self, global: &Global) -> Option<Arc<Sandbox>> {
         let first = self.file.manifest.plugins.first()?;
-        let config = consort_plugin::Config {
-            cache_dir: self.cache_dir(global),
-            ..consort_plugin::Config::default()
-        };
+        let config = configs::sandbox(&self.file.manifest, self.cache_dir(global));
         match Sandbox::new(config, &mut self.telemetry.registry) {
             Ok(sandbox) => {
                 if let Some(problem) = sandbox.cache_problem() {
@@ -264,7 +261,10 @@ impl Assembly<'_> {
                 steps,
             };
             match Ensemble::compile(plan, &self.telemetry.ensemble) {
-                Ok(ensemble) => ensembles.push(Arc::new(ensemble)),
+                Ok(ensemble) => {
+                    self.check_files(entry, &ensemble);
+                    ensembles.push(Arc::new(ensemble));
+                }
                 Err(error) => {
                     let place_of = |problem: &CompileProblem| {
                         entry
@@ -280,6 +280,19 @@ impl Assembly<'_> {
             }
         }
         ensembles
+    }
+
+    /// What a job makes of a file must be what the ensemble takes.
+    fn check_files(&mut self, entry: &manifest::Ensemble, ensemble: &Ensemble) {
+        let files = configs::files(entry);
+        if files.is_empty() {
+            return;
+        }
+        if let Err(mismatch) = files.check(ensemble.signature()) {
+            let message = format!("what is made of a file does not fit the ensemble: {mismatch}");
+            let help = "name the tensors after the first step's inputs";
+            self.problem(entry.files.place, message, help);
+        }
     }
 
     /// A step of the manifest with what runs it; nothing where that did not load (which is

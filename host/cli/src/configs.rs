@@ -4,6 +4,7 @@ use crate::manifest::ManifestFile;
 use consort_inference::{InvalidName, ModelName, PluginName};
 use consort_manifest as manifest;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ pub(crate) fn batching(model: &manifest::Model) -> consort_batching::Config {
 pub(crate) fn onnx(model: &manifest::Model) -> Result<consort_onnx::Config, InvalidName> {
     let mut config = consort_onnx::Config::new(ModelName::from_str(&model.name)?);
     config.threads = *model.threads;
+    config.inter_threads = *model.inter_threads;
+    config.spinning = *model.spinning;
+    config.memory_pattern = *model.memory_pattern;
     config.optimization = match *model.optimization {
         manifest::Optimization::None => consort_onnx::Optimization::None,
         manifest::Optimization::Basic => consort_onnx::Optimization::Basic,
@@ -66,7 +70,7 @@ pub(crate) fn plugin(
     plugin: &manifest::Plugin,
     capabilities: BTreeSet<consort_plugin::Capability>,
 ) -> Result<consort_plugin::PluginConfig, InvalidName> {
-    let asset = |asset: &manifest::Named<std::path::PathBuf>| {
+    let asset = |asset: &manifest::Named<PathBuf>| {
         (asset.name.to_string(), file.resolve(&asset.value))
     };
     Ok(consort_plugin::PluginConfig {
@@ -87,6 +91,24 @@ pub(crate) fn plugin(
         },
         capabilities,
     })
+}
+
+/// The settings of the sandbox.
+pub(crate) fn sandbox(
+    manifest: &manifest::Manifest,
+    cache_dir: Option<PathBuf>,
+) -> consort_plugin::Config {
+    let sandbox = &manifest.sandbox;
+    consort_plugin::Config {
+        cache_dir,
+        cache_bytes_max: *manifest.cache.bytes_max,
+        instances_max: *sandbox.instances_max,
+        idle_instances_max: *sandbox.idle_instances_max,
+        idle_time_max: Duration::from_millis(*sandbox.idle_time_ms_max),
+        epoch_tick: Duration::from_millis(*sandbox.epoch_tick_ms),
+        stack_bytes_max: size(*sandbox.stack_bytes_max),
+        ..consort_plugin::Config::default()
+    }
 }
 
 /// The settings of the server.
@@ -115,11 +137,8 @@ pub(crate) fn job(file: &ManifestFile, ensemble: &str) -> consort_job::Config {
     let ensemble = file.manifest.ensemble(ensemble);
     let example_timeout_ms = ensemble.and_then(|ensemble| ensemble.timeout_ms.as_ref());
     let call_timeout_ms = example_timeout_ms.or(job.call_timeout_ms.as_ref());
-    let files = ensemble
-        .map(|ensemble| ensemble.files.value.as_slice())
-        .unwrap_or_default();
     consort_job::Config {
-        files: consort_job::FileTensors::new(files.iter().map(file_tensor)),
+        files: ensemble.map(files).unwrap_or_default(),
         inflight_max: *job.inflight_max,
         call_examples_max: job.call_examples_max.as_ref().map(|count| **count),
         inflight_bytes_max: size(*job.inflight_bytes_max),
@@ -130,6 +149,11 @@ pub(crate) fn job(file: &ManifestFile, ensemble: &str) -> consort_job::Config {
         queue_full_patience: Duration::from_millis(*job.queue_full_patience_ms),
         ..consort_job::Config::default()
     }
+}
+
+/// How a file becomes an example of an ensemble.
+pub(crate) fn files(ensemble: &manifest::Ensemble) -> consort_job::FileTensors {
+    consort_job::FileTensors::new(ensemble.files.iter().map(file_tensor))
 }
 
 fn provider(

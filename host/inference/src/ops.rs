@@ -21,27 +21,38 @@ pub(crate) fn element_count(shape: &[usize]) -> Result<usize, TensorError> {
 /// Where each element of `BYTES` data lies, its four bytes of length included.
 pub(crate) fn byte_string_ranges(data: &[u8]) -> Result<Vec<Range<usize>>, TensorError> {
     let mut ranges = Vec::new();
-    let mut start = 0;
+    for_each_byte_string(data, |range| ranges.push(range))?;
+    Ok(ranges)
+}
+
+/// How many elements `BYTES` data holds; needs no memory, however many they are.
+pub(crate) fn byte_string_count(data: &[u8]) -> Result<usize, TensorError> {
+    let mut count = 0;
+    for_each_byte_string(data, |_| count += 1)?;
+    Ok(count)
+}
+
+fn for_each_byte_string(
+    data: &[u8],
+    mut visit: impl FnMut(Range<usize>),
+) -> Result<(), TensorError> {
+    let (mut start, mut index) = (0, 0);
     while start < data.len() {
-        let index = ranges.len();
         let rest = data.get(start..).unwrap_or_default();
         let Some((length, content)) = rest.split_first_chunk::<4>() else {
-            return Err(TensorError::TruncatedElement {
-                index,
-                missing: 4 - rest.len(),
-            });
+            let missing = 4 - rest.len();
+            return Err(TensorError::TruncatedElement { index, missing });
         };
         let length = u32::from_le_bytes(*length) as usize;
         if content.len() < length {
-            return Err(TensorError::TruncatedElement {
-                index,
-                missing: length - content.len(),
-            });
+            let missing = length - content.len();
+            return Err(TensorError::TruncatedElement { index, missing });
         }
-        ranges.push(start..start + 4 + length);
+        visit(start..start + 4 + length);
         start += 4 + length;
+        index += 1;
     }
-    Ok(ranges)
+    Ok(())
 }
 
 pub(crate) fn push_byte_string(data: &mut Vec<u8>, element: &[u8]) -> Result<(), TensorError> {

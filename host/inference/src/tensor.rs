@@ -97,7 +97,7 @@ impl Tensor {
                 }
             }
             None => {
-                let actual = count_byte_strings(&data)?;
+                let actual = ops::byte_string_count(&data)?;
                 if actual != count {
                     return Err(TensorError::ElementCount {
                         shape,
@@ -264,10 +264,6 @@ impl Tensor {
             data,
         }
     }
-}
-
-fn count_byte_strings(data: &[u8]) -> Result<usize, TensorError> {
-    Ok(ops::byte_string_ranges(data)?.len())
 }
 
 impl fmt::Debug for Tensor {

@@ -303,12 +303,11 @@ mod tests {
         fn numbers_are_read_as_serde_json_reads_them(text in "[-+0-9.eE]{0,8}") {
             let mut cursor = Cursor::new(&text);
             let good = cursor.number("a number").is_ok() && cursor.end().is_ok();
-            // A number too large for f64 is a number still.
-            let expected = match serde_json::from_str::<f64>(&text) {
-                Ok(_) => true,
-                Err(error) => error.to_string().contains("out of range"),
-            };
-            prop_assert_eq!(good, expected);
+            let read = serde_json::from_str::<f64>(&text);
+            // Of a number too large for f64 it does not say whether it is one at all.
+            let too_large = |error: &serde_json::Error| error.to_string().contains("out of range");
+            prop_assume!(!read.as_ref().is_err_and(too_large));
+            prop_assert_eq!(good, read.is_ok());
         }
     }
 }

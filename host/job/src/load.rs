@@ -245,3 +245,57 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Read};
+
+    fn loader(config: &Config) -> (Arc<Loader>, tokio::sync::watch::Sender<bool>) {
+        let files = FileTensors::new([("all", Read::All { bytes_max: 1 << 20 })]);
+        let (switch, abandon) = Abandon::channel();
+        let loader = Loader::new(files, Signature::default(), config, abandon);
+        (Arc::new(loader), switch)
+    }
+
+    fn steps(paths: &[PathBuf]) -> Chunk {
+        Chunk::Steps(paths.iter().cloned().map(Step::File).collect())
+    }
+
+    #[tokio::test]
+    async fn files_that_cannot_be_read_in_time_are_given_up_by_name() {
+        let (loader, switch) = loader(&Config::default());
+        // As if every thread hung in a file system that does not answer.
+        let hung = loader.threads.acquire_many(8).await.unwrap();
+        let stop = async { switch.send(true).unwrap() };
+        let paths = [PathBuf::from("a"), PathBuf::from("b")];
+        let (loaded, ()) = tokio::join!(loader.load(steps(&paths)), stop);
+        drop(hung);
+        let rows = loaded.unwrap().rows;
+        let keys: Vec<&str> = rows.iter().map(|row| &*row.key.text).collect();
+        assert_eq!(keys, ["a", "b"]);
+        for row in rows {
+            assert_eq!(row.content.unwrap_err().kind, FailureKind::Cancelled);
+        }
+    }
+
+    #[tokio::test]
+    async fn files_wait_for_the_bytes_of_others() {
+        let config = Config {
+            inflight_bytes_max: 100 << 10,
+            ..Config::default()
+        };
+        let (loader, _switch) = loader(&config);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, vec![0; 60 << 10]).unwrap();
+        let chunk = || steps(std::slice::from_ref(&path));
+        let first = loader.load(chunk()).await.unwrap();
+        assert!(first.rows.iter().all(|row| row.content.is_ok()));
+        let mut second = std::pin::pin!(loader.load(chunk()));
+        let early = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(early, &mut second).await.is_err());
+        drop(first);
+        assert!(second.await.unwrap().held.is_some());
+    }
+}

@@ -1,5 +1,12 @@
 //! Every example becomes exactly one line, whatever fails.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first error"
+)]
+
+#[cfg(test)]
 mod fake;
 
 use consort_inference::{

@@ -1,5 +1,6 @@
 //! JSON lines as examples.
 
+#[cfg(test)]
 mod fake;
 
 use consort_inference::{Datatype, FailureKind, StageKind, TensorSpec};

@@ -1,5 +1,6 @@
 //! Jobs that do not run to their end.
 
+#[cfg(test)]
 mod fake;
 
 use consort_inference::FailureKind;
@@ -69,18 +70,11 @@ async fn a_full_disk_is_named() {
     }
 }
 
-fn fifo(room: &Room) -> std::path::PathBuf {
-    let path = room.path("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&path).status();
-    assert!(made.unwrap().success());
-    path
-}
-
 #[cfg(unix)]
 #[tokio::test]
 async fn a_reader_that_leaves_ends_the_job_cleanly() {
     let room = Room::new();
-    let path = fifo(&room);
+    let path = room.fifo("fifo");
     let outputs = Outputs {
         predictions: Sink::File(path.clone()),
         dead_letters: None,
@@ -111,7 +105,7 @@ async fn a_reader_that_leaves_ends_the_job_cleanly() {
 #[tokio::test]
 async fn a_reader_that_takes_nothing_does_not_hold_up_a_cancelled_job() {
     let room = Room::new();
-    let path = fifo(&room);
+    let path = room.fifo("fifo");
     let outputs = Outputs {
         predictions: Sink::File(path.clone()),
         dead_letters: None,

@@ -7,7 +7,7 @@
 //!
 //! Each kind of table is declared once, in `keys/`, as a struct whose fields say how
 //! their keys are read. Parser, defaults, JSON Schema ([`json_schema`]) and reference
-//! ([`reference`]) are made of that one declaration.
+//! ([`reference()`]) are made of that one declaration.
 //!
 //! This crate reads no file and knows no other room: values are plain, and the binary
 //! turns them into each room's own `Config`.

@@ -2,13 +2,14 @@
 
 use crate::native::{self, Session, SessionOptions};
 use crate::outline::{Outline, OutlineError};
-use crate::signature::{self, SignatureError};
-use crate::{Config, ExecutionProvider, Library, OnnxHandler, refusal};
+use crate::{
+    Config, ExecutionProvider, Library, LoadError, OnnxHandler, refusal, selection, signature,
+};
 use consort_inference::TensorSpec;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Cursor};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Where a model is.
@@ -18,116 +19,6 @@ pub enum ModelSource<'a> {
     File(&'a Path),
     /// In memory, all of it.
     Bytes(&'a [u8]),
-}
-
-/// Why a model was not loaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The file is not there.
-    #[error("model file \"{path}\" does not exist", path = .0.display())]
-    Missing(PathBuf),
-    /// The file cannot be read.
-    #[error("model file \"{path}\" cannot be read: {source}", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It is something else.
-    #[error("the model is not an ONNX file: {0}")]
-    NotOnnx(&'static str),
-    /// It ends too early.
-    #[error("the model is truncated: at least {missing} bytes are missing at its end")]
-    Truncated {
-        /// How many bytes are missing at least.
-        missing: u64,
-    },
-    /// A file that holds weights is not there.
-    #[error(
-        "the model keeps weights in \"{path}\", which does not exist; put the file there, \
-         beside the model",
-        path = .0.display()
-    )]
-    ExternalDataMissing(PathBuf),
-    /// A file that holds weights is too short.
-    #[error(
-        "the model keeps weights in \"{path}\", which is truncated: {needed} bytes are needed, \
-         {actual} are there",
-        path = path.display()
-    )]
-    ExternalDataTruncated {
-        /// The file.
-        path: PathBuf,
-        /// How long it must be at least.
-        needed: u64,
-        /// How long it is.
-        actual: u64,
-    },
-    /// A model in memory that needs files.
-    #[error(
-        "the model keeps weights in a file, \"{0}\", and can only be loaded from a file itself"
-    )]
-    ExternalDataOfBytes(String),
-    /// It needs a newer library.
-    #[error(
-        "the model asks for version {opset} of the operators of {domain}, which ONNX Runtime \
-         {version} does not know; export it for an older version, or use a newer ONNX Runtime"
-    )]
-    UnsupportedOpset {
-        /// The operators' domain, `ai.onnx` for ONNX's own.
-        domain: String,
-        /// The version the model asks for.
-        opset: i64,
-        /// The library's version.
-        version: String,
-    },
-    /// Its inputs or outputs cannot be served.
-    #[error(transparent)]
-    Signature(#[from] SignatureError),
-    /// The library was built without a provider.
-    #[error(
-        "execution provider {provider} is not in this build of ONNX Runtime, which offers \
-         {offered}; use a build that has it, or set fallback = true to go on without it"
-    )]
-    ProviderUnavailable {
-        /// The provider asked for.
-        provider: ExecutionProvider,
-        /// What there is.
-        offered: String,
-    },
-    /// A provider is there but does not work.
-    #[error(
-        "execution provider {provider} cannot be used: {message}; set fallback = true to go on \
-         without it"
-    )]
-    ProviderFailed {
-        /// The provider asked for.
-        provider: ExecutionProvider,
-        /// What ONNX Runtime says.
-        message: String,
-    },
-    /// A provider took none of the model's operators.
-    #[error(
-        "execution provider {provider} takes none of the model's operators; leave it out, or \
-         set fallback = true"
-    )]
-    ProviderUnused {
-        /// The provider asked for.
-        provider: ExecutionProvider,
-    },
-    /// Memory was lacking.
-    #[error("out of memory while the model was loaded: {0}")]
-    OutOfMemory(String),
-    /// ONNX Runtime refuses it for another reason.
-    #[error("ONNX Runtime {version} cannot load the model: {message}")]
-    Refused {
-        /// The library's version.
-        version: String,
-        /// What it says.
-        message: String,
-    },
 }
 
 /// A source whose outline has been read.
@@ -208,68 +99,46 @@ impl<'a> Checked<'a> {
         })
     }
 
-    /// Makes the session with the providers that are wanted and can be had.
+    /// Makes the session, with the providers that are wanted and can be had.
     fn session(&self, library: &Library, config: &Config) -> Result<Session, LoadError> {
-        let mut wanted = available(library, config)?;
-        loop {
-            let attempt = self.session_with(library, config, &mut wanted)?;
-            match attempt {
-                Ok(session) => return Ok(session),
-                // A provider may only fail when the session starts it.
-                Err(error)
-                    if config.fallback && wanted.iter().any(|&p| p != ExecutionProvider::Cpu) =>
-                {
-                    warn_left_out(config, &wanted, &refusal::one_line(error.message()));
-                    wanted.clear();
-                }
-                Err(error) => return Err(self.refused(library, &error)),
-            }
-        }
-    }
-
-    /// The inner error is the session's own, which may be a provider's fault.
-    fn session_with(
-        &self,
-        library: &Library,
-        config: &Config,
-        wanted: &mut Vec<ExecutionProvider>,
-    ) -> Result<Result<Session, native::Error>, LoadError> {
         let refused = |error| self.refused(library, &error);
-        let options = SessionOptions::new(config).map_err(refused)?;
-        let mut appended = Vec::new();
-        for &provider in wanted.iter() {
-            match options.append(provider) {
-                Ok(()) => appended.push(provider),
-                Err(error) => {
-                    let message = refusal::one_line(error.message());
-                    if !config.fallback {
-                        return Err(LoadError::ProviderFailed { provider, message });
-                    }
-                    warn_left_out(config, &[provider], &message);
-                }
-            }
-        }
-        *wanted = appended;
-        let elsewhere = wanted
-            .iter()
-            .any(|&provider| provider != ExecutionProvider::Cpu);
-        if elsewhere {
+        let plain = || SessionOptions::new(config).map_err(refused);
+        let options = plain()?;
+        let mut providers = selection::append(library, config, &options)?;
+        if !providers.is_empty() {
             options.record_assignment().map_err(refused)?;
         }
-        let concurrent = wanted.iter().all(|provider| provider.runs_concurrently());
-        let made = match self.source {
-            ModelSource::File(path) => Session::from_file(library, path, &options, concurrent),
-            ModelSource::Bytes(bytes) => Session::from_bytes(library, bytes, &options, concurrent),
-        };
-        if let Ok(session) = &made
-            && elsewhere
-        {
-            check_assignment(session, config, wanted).map_err(|failure| match failure {
-                Unassigned::Unknown(error) => refused(error),
-                Unassigned::Unused(provider) => LoadError::ProviderUnused { provider },
-            })?;
+        let session = match self.create(library, &options, &providers) {
+            // A provider may only fail when the session starts it.
+            Err(error) if config.fallback && !providers.is_empty() => {
+                let reason = refusal::one_line(error.message());
+                selection::warn_left_out(config, &providers, &reason);
+                providers.clear();
+                self.create(library, &plain()?, &providers)
+            }
+            created => created,
         }
-        Ok(made)
+        .map_err(refused)?;
+        if !providers.is_empty() {
+            let assignment = session.assignment().map_err(refused)?;
+            selection::check_assignment(&assignment, config, &providers)?;
+        }
+        Ok(session)
+    }
+
+    fn create(
+        &self,
+        library: &Library,
+        options: &SessionOptions,
+        providers: &[ExecutionProvider],
+    ) -> Result<Session, native::Error> {
+        let concurrent = providers
+            .iter()
+            .all(|provider| provider.runs_concurrently());
+        match self.source {
+            ModelSource::File(path) => Session::from_file(library, path, options, concurrent),
+            ModelSource::Bytes(bytes) => Session::from_bytes(library, bytes, options, concurrent),
+        }
     }
 
     fn refused(&self, library: &Library, error: &native::Error) -> LoadError {
@@ -290,79 +159,6 @@ impl<'a> Checked<'a> {
                 version,
             },
         }
-    }
-}
-
-/// Why the operators are not where they should be.
-enum Unassigned {
-    Unknown(native::Error),
-    Unused(ExecutionProvider),
-}
-
-/// The providers wanted that the library was built with.
-fn available(library: &Library, config: &Config) -> Result<Vec<ExecutionProvider>, LoadError> {
-    let mut found = Vec::new();
-    for &provider in &config.providers {
-        let offered = library.providers();
-        if offered.iter().any(|name| name == provider.native_name()) {
-            found.push(provider);
-        } else if config.fallback {
-            warn_left_out(
-                config,
-                &[provider],
-                "it is not in this build of ONNX Runtime",
-            );
-        } else {
-            return Err(LoadError::ProviderUnavailable {
-                provider,
-                offered: offered.join(", "),
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// A provider that was asked for and takes nothing would be a silent fallback to the CPU.
-fn check_assignment(
-    session: &Session,
-    config: &Config,
-    wanted: &[ExecutionProvider],
-) -> Result<(), Unassigned> {
-    let assignment = session.assignment().map_err(Unassigned::Unknown)?;
-    for part in &assignment {
-        tracing::info!(
-            model = %config.name, provider = part.provider, operators = part.operators,
-            "operators were assigned"
-        );
-    }
-    let is_used = |provider: ExecutionProvider| {
-        assignment
-            .iter()
-            .any(|part| part.provider == provider.native_name())
-    };
-    let accelerators = wanted
-        .iter()
-        .filter(|&&provider| provider != ExecutionProvider::Cpu);
-    let unused: Vec<ExecutionProvider> = accelerators
-        .copied()
-        .filter(|&provider| !is_used(provider))
-        .collect();
-    match unused.first() {
-        None => Ok(()),
-        Some(_) if config.fallback => {
-            warn_left_out(config, &unused, "it takes none of the model's operators");
-            Ok(())
-        }
-        Some(&provider) => Err(Unassigned::Unused(provider)),
-    }
-}
-
-fn warn_left_out(config: &Config, providers: &[ExecutionProvider], reason: &str) {
-    for provider in providers {
-        tracing::warn!(
-            model = %config.name, %provider, reason,
-            "an execution provider is not used, and the model runs without it (fallback = true)"
-        );
     }
 }
 

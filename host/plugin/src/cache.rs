@@ -172,7 +172,8 @@ impl Cache {
         };
         check_file(&file, self.our_folder()?)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        file.read_to_end(&mut bytes)
+            .map_err(|error| error.to_string())?;
         // So that the entries used longest ago are known; a cache without is no worse.
         let _ = file.set_modified(SystemTime::now());
         Entry::decode(&bytes, key).map(Some)
@@ -330,7 +331,10 @@ mod permissions {
             return Err("it belongs to another user".to_owned());
         }
         if metadata.mode() & OTHERS_WRITE != 0 {
-            return Err(format!("others may write it (mode {:o})", metadata.mode() & 0o7777));
+            return Err(format!(
+                "others may write it (mode {:o})",
+                metadata.mode() & 0o7777
+            ));
         }
         Ok(())
     }
@@ -345,7 +349,9 @@ mod permissions {
                 });
             }
             // Who we are is told by a file that we make.
-            let probe = self.folder.join(format!("probe-{}.tmp", std::process::id()));
+            let probe = self
+                .folder
+                .join(format!("probe-{}.tmp", std::process::id()));
             let ours = private_file(&probe).and_then(|file| file.metadata());
             let _ = std::fs::remove_file(&probe);
             match ours {
@@ -429,7 +435,10 @@ mod tests {
         assert_eq!(cache.load(&a), None);
         cache.store(&a, &entry(0));
         cache.store(&b, &entry(1));
-        assert_eq!((cache.load(&a), cache.load(&b)), (Some(entry(0)), Some(entry(1))));
+        assert_eq!(
+            (cache.load(&a), cache.load(&b)),
+            (Some(entry(0)), Some(entry(1)))
+        );
 
         for damage in [0, 9, 60] {
             let path = cache.path(&a);
@@ -453,7 +462,10 @@ mod tests {
         cache.store(&keys[1], &entry(0));
         let old = SystemTime::now() - std::time::Duration::from_secs(100);
         for key in &keys[..2] {
-            File::open(cache.path(key)).unwrap().set_modified(old).unwrap();
+            File::open(cache.path(key))
+                .unwrap()
+                .set_modified(old)
+                .unwrap();
         }
         assert!(cache.load(&keys[0]).is_some());
         cache.store(&keys[2], &entry(0));
@@ -474,7 +486,10 @@ mod tests {
         std::fs::create_dir(&shared).unwrap();
         std::fs::set_permissions(&shared, Permissions::from_mode(0o755)).unwrap();
         let error = open(&shared).unwrap_err();
-        assert!(matches!(error, CacheProblem::NotPrivate { mode: 0o755, .. }));
+        assert!(matches!(
+            error,
+            CacheProblem::NotPrivate { mode: 0o755, .. }
+        ));
         assert!(error.to_string().contains("chmod 700"), "{error}");
 
         let private = folder.path().join("private");

@@ -118,11 +118,7 @@ async fn cross<R: RoleCall>(
 }
 
 /// Puts the examples' tensors into the store and makes the guest's list of handles.
-fn lend(
-    live: &mut Live,
-    examples: &[Example],
-    signature: Option<&Signature>,
-) -> Vec<WireExample> {
+fn lend(live: &mut Live, examples: &[Example], signature: Option<&Signature>) -> Vec<WireExample> {
     let state = live.store.data_mut();
     let specs = signature.map_or(&[][..], |signature| &signature.inputs);
     let lend_one = |example: &Example| WireExample {
@@ -156,9 +152,8 @@ fn take_results<R: RoleCall>(
         )));
     }
     let bytes_max = core.share().limits.message_bytes_max;
-    let fail = |kind, message: &str| {
-        Failure::new(core.stage(R::ROLE), kind, excerpt(message, bytes_max))
-    };
+    let fail =
+        |kind, message: &str| Failure::new(core.stage(R::ROLE), kind, excerpt(message, bytes_max));
     let each = |wire| match wire {
         Ok(wire) => R::output(core, state, wire)
             .map_err(|message| fail(FailureKind::PluginContract, &message)),
@@ -217,9 +212,9 @@ impl RoleCall for Preprocess {
             WireOutcome::Forward(named) => {
                 take_tensors(state, &description.signature, named).map(Outcome::Forward)
             }
-            WireOutcome::Answer(_) if description.answers.is_empty() => Err(
-                "the plugin answered, but its description lists no answers".to_owned(),
-            ),
+            WireOutcome::Answer(_) if description.answers.is_empty() => {
+                Err("the plugin answered, but its description lists no answers".to_owned())
+            }
             WireOutcome::Answer(named) => take_tensors(state, core.answers(), named)
                 .map(Outcome::Answer)
                 .map_err(|message| format!("in an answer: {message}")),
@@ -303,7 +298,10 @@ impl Core {
     /// keep them for ever, so it ends here.
     fn keep(&self, tenant: &TenantId, live: Live) {
         if self.reuses() && live.store.data().tensors.len() == 0 {
-            self.recipe.sandbox.pool.keep(self.key, Some(tenant.clone()), live);
+            self.recipe
+                .sandbox
+                .pool
+                .keep(self.key, Some(tenant.clone()), live);
         }
     }
 }

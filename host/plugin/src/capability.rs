@@ -121,7 +121,10 @@ mod tests {
             assert_eq!(capability.to_string().parse(), Ok(capability));
         }
         let error = "htpp".parse::<Capability>().unwrap_err().to_string();
-        assert!(error.contains("\"htpp\"") && error.contains("key-value"), "{error}");
+        assert!(
+            error.contains("\"htpp\"") && error.contains("key-value"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -130,8 +133,14 @@ mod tests {
         assert_eq!(rule("consort:inference/tensors@0.1.0"), ImportRule::Base);
         assert_eq!(rule("consort:inference/models@0.1.0"), ImportRule::Unknown);
         assert_eq!(rule("wasi:cli/stdout@0.2.6"), ImportRule::Base);
-        assert_eq!(rule("wasi:filesystem/types@0.2.6"), ImportRule::FilesRefused);
-        assert_eq!(rule("wasi:sockets/tcp@0.2.6"), ImportRule::Denied(Capability::Network));
+        assert_eq!(
+            rule("wasi:filesystem/types@0.2.6"),
+            ImportRule::FilesRefused
+        );
+        assert_eq!(
+            rule("wasi:sockets/tcp@0.2.6"),
+            ImportRule::Denied(Capability::Network)
+        );
         assert_eq!(
             rule("wasi:http/outgoing-handler@0.2.0"),
             ImportRule::Denied(Capability::Http)

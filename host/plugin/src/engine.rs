@@ -4,7 +4,7 @@ use crate::cache::{Cache, CacheProblem};
 use crate::errors::SandboxError;
 use crate::link;
 use crate::metrics::Metrics;
-use crate::pool::{Pool, PluginKey};
+use crate::pool::{PluginKey, Pool};
 use crate::state::State;
 use prometheus_client::registry::Registry;
 use std::num::NonZeroUsize;
@@ -15,9 +15,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::Linker;
-use wasmtime::{
-    Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
-};
+use wasmtime::{Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// What holds for all plugins of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +41,9 @@ pub struct Config {
     /// Memory reset by writing zeros instead of by the system, for each instance. More
     /// costs more than it saves: see the bench `instance`.
     pub memory_keep_resident_bytes: usize,
-    /// Instances whose memory is given back to the system in one go.
+    /// The same for each table: tables are small, and zeros are soon written.
+    pub table_keep_resident_bytes: usize,
+    /// Pieces of memory given back to the system in one go.
     pub decommit_batch_size: usize,
 }
 
@@ -93,7 +93,8 @@ impl Default for Config {
             epoch_tick: Duration::from_millis(5),
             stack_bytes_max: 512 << 10,
             memory_keep_resident_bytes: 0,
-            decommit_batch_size: 16,
+            table_keep_resident_bytes: 64 << 10,
+            decommit_batch_size: 32,
         }
     }
 }
@@ -106,8 +107,7 @@ impl Sandbox {
     pub fn new(config: Config, registry: &mut Registry) -> Result<Arc<Self>, SandboxError> {
         let engine = Engine::new(&engine_config(&config))
             .map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
-        let base =
-            link::base(&engine).map_err(|error| SandboxError::Link(format!("{error:#}")))?;
+        let base = link::base(&engine).map_err(|error| SandboxError::Link(format!("{error:#}")))?;
         let metrics = Arc::new(Metrics::register(registry));
         let (cache, cache_problem) = match config.cache_dir {
             None => (None, None),
@@ -187,7 +187,7 @@ fn engine_config(config: &Config) -> wasmtime::Config {
         .max_unused_warm_slots(instances)
         .decommit_batch_size(config.decommit_batch_size)
         .linear_memory_keep_resident(config.memory_keep_resident_bytes)
-        .table_keep_resident(0)
+        .table_keep_resident(config.table_keep_resident_bytes)
         .async_stack_keep_resident(0)
         // Reads stale pages on systems that swap.
         .pagemap_scan(Enabled::No);

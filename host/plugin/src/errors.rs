@@ -77,13 +77,17 @@ pub enum LoadProblem {
     )]
     CoreModule,
     /// The file ends too early.
-    #[error("the component is truncated: it ends at byte {0} in the middle of a section; copy or build it again")]
+    #[error(
+        "the component is truncated: it ends at byte {0} in the middle of a section; copy or build it again"
+    )]
     Truncated(u64),
     /// The file is no valid component.
     #[error("this is not a valid component: {0}; build it again with current tools")]
     Invalid(String),
     /// The file is not the one the manifest means.
-    #[error("the component's sha256 is {actual}, the manifest says {expected}: it is another file, or it was changed")]
+    #[error(
+        "the component's sha256 is {actual}, the manifest says {expected}: it is another file, or it was changed"
+    )]
     Digest {
         /// As the manifest says.
         expected: String,
@@ -91,7 +95,9 @@ pub enum LoadProblem {
         actual: String,
     },
     /// The component does not export what a plugin exports.
-    #[error("{missing}; the component exports {exports}. A plugin exports `init: func(config: string) -> result<_, string>` and at least one of the interfaces {expected}: build it against the world `preprocess-plugin`, `postprocess-plugin` or `pre-and-postprocess-plugin` of consort:inference")]
+    #[error(
+        "{missing}; the component exports {exports}. A plugin exports `init: func(config: string) -> result<_, string>` and at least one of the interfaces {expected}: build it against the world `preprocess-plugin`, `postprocess-plugin` or `pre-and-postprocess-plugin` of consort:inference"
+    )]
     WrongWorld {
         /// What is missing.
         missing: String,
@@ -101,7 +107,9 @@ pub enum LoadProblem {
         expected: String,
     },
     /// An export has another type than the contract says.
-    #[error("the export `{export}` does not have the contract's type: {message}; build the component against this host's wit/")]
+    #[error(
+        "the export `{export}` does not have the contract's type: {message}; build the component against this host's wit/"
+    )]
     ExportType {
         /// Which export.
         export: String,
@@ -131,7 +139,9 @@ pub enum LoadProblem {
         known: String,
     },
     /// An import has another type or version than the host's.
-    #[error("the component's imports do not fit this host (contract consort:inference@{contract}, WASI 0.2): {message}; build it against this host's wit/, or update the host")]
+    #[error(
+        "the component's imports do not fit this host (contract consort:inference@{contract}, WASI 0.2): {message}; build it against this host's wit/, or update the host"
+    )]
     ImportType {
         /// The host's version of the contract.
         contract: &'static str,
@@ -167,7 +177,9 @@ pub enum LoadProblem {
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
     /// The component needs more than its limits allow before it even runs.
-    #[error("the component needs {needed} to start, {limit} allows {allowed}: raise {limit} in the manifest")]
+    #[error(
+        "the component needs {needed} to start, {limit} allows {allowed}: raise {limit} in the manifest"
+    )]
     Oversized {
         /// Which limit.
         limit: Limit,

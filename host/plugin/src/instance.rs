@@ -108,10 +108,6 @@ impl Recipe {
     /// What `init` and `describe` may take at load.
     pub(crate) fn load_budget(&self) -> Budget {
         let limits = &self.share.limits;
-        Budget::new(
-            limits.init_time_max,
-            self.share.epoch_tick,
-            Limit::InitTime,
-        )
+        Budget::new(limits.init_time_max, self.share.epoch_tick, Limit::InitTime)
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
-/// What a component may use. Each field is a manifest key of the same name, durations
-/// without their suffix apart (`call_time_max = "10s"`). [`Default`] suits a plugin that
+/// What a component may use. Each field is a manifest key of the same name; durations are
+/// in milliseconds there (`call_time_ms_max = 10000`). [`Default`] suits a plugin that
 /// prepares or finishes examples of up to some megabytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -54,7 +54,10 @@ pub struct Limits {
 
 /// A limit that was reached, named as in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each names the field of Limits that explains it")]
+#[expect(
+    missing_docs,
+    reason = "each names the field of Limits that explains it"
+)]
 pub enum Limit {
     MemoryBytes,
     TableElements,
@@ -138,9 +141,9 @@ impl Limits {
             Limit::CoreInstances => self.core_instances_max.to_string(),
             Limit::Memories => self.memories_max.to_string(),
             Limit::Tables => self.tables_max.to_string(),
-            Limit::CallTime => format!("{:?}", self.call_time_max),
-            Limit::WallTime => format!("{:?}", self.wall_time_max),
-            Limit::InitTime => format!("{:?}", self.init_time_max),
+            Limit::CallTime => self.call_time_max.as_millis().to_string(),
+            Limit::WallTime => self.wall_time_max.as_millis().to_string(),
+            Limit::InitTime => self.init_time_max.as_millis().to_string(),
             Limit::Tensors => self.tensors_max.to_string(),
             Limit::TensorAxes => self.tensor_axes_max.to_string(),
             Limit::OutputBytes => bytes(self.output_bytes_max as u64),
@@ -176,9 +179,9 @@ impl Limit {
             Self::CoreInstances => "core_instances_max",
             Self::Memories => "memories_max",
             Self::Tables => "tables_max",
-            Self::CallTime => "call_time_max",
-            Self::WallTime => "wall_time_max",
-            Self::InitTime => "init_time_max",
+            Self::CallTime => "call_time_ms_max",
+            Self::WallTime => "wall_time_ms_max",
+            Self::InitTime => "init_time_ms_max",
             Self::Tensors => "tensors_max",
             Self::TensorAxes => "tensor_axes_max",
             Self::OutputBytes => "output_bytes_max",
@@ -359,7 +362,7 @@ mod tests {
         let message = Limits::default().message(Limit::CallTime);
         assert_eq!(
             message,
-            "stopped at the limit of computing time (call_time_max = 10s): mend the plugin, \
+            "stopped at the limit of computing time (call_time_ms_max = 10000): mend the plugin, \
              or raise the limit in the manifest"
         );
     }

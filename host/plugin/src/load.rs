@@ -252,7 +252,8 @@ impl Sandbox {
             },
         };
         let not_snapshot = snapshot.err();
-        self.keep_compiled(source, &component, not_snapshot.clone()).await;
+        self.keep_compiled(source, &component, not_snapshot.clone())
+            .await;
         Ok(Compiled {
             component,
             snapshot: Snapshot::of(not_snapshot),
@@ -422,9 +423,14 @@ fn read_up_to(path: &Path, bytes_max: u64) -> std::io::Result<Result<Vec<u8>, u6
     }
     let mut bytes = Vec::new();
     // A file can grow, and some say they are empty.
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     let read = bytes.len() as u64;
-    Ok(if read > bytes_max { Err(read) } else { Ok(bytes) })
+    Ok(if read > bytes_max {
+        Err(read)
+    } else {
+        Ok(bytes)
+    })
 }
 
 fn deserialize(sandbox: &Sandbox, entry: &Entry) -> Option<Component> {
@@ -469,7 +475,7 @@ fn oversized(limits: &Limits, limit: Limit, needed: impl ToString) -> LoadProble
 
 /// What the component needs from its first moment on must be within its limits, and
 /// those within a slot of the pool.
-fn check_resources(component: &Component, limits: &Limits) -> Result<(), LoadProblem> {
+pub(crate) fn check_resources(component: &Component, limits: &Limits) -> Result<(), LoadProblem> {
     const PAGE_BYTES: u64 = 64 << 10;
     let Some(needed) = component.resources_required() else {
         return Ok(());
@@ -500,10 +506,7 @@ fn check_resources(component: &Component, limits: &Limits) -> Result<(), LoadPro
 
 /// Asks an initialised instance what its roles promise, and checks the answers and the
 /// types of the functions that calls will use.
-async fn describe(
-    recipe: &Recipe,
-    exports: &Exports,
-) -> Result<(Described, Live), LoadProblem> {
+async fn describe(recipe: &Recipe, exports: &Exports) -> Result<(Described, Live), LoadProblem> {
     let mut live = match &recipe.init_each {
         Some(config) => initialise(recipe, config).await?,
         None => {
@@ -516,8 +519,7 @@ async fn describe(
     let mut described = Described::default();
     if let Some(role) = &exports.preprocess {
         type Returned = (WireDescription,);
-        let (wire,) =
-            ask::<Returned>(recipe, &mut live, Role::Preprocess, &role.describe).await?;
+        let (wire,) = ask::<Returned>(recipe, &mut live, Role::Preprocess, &role.describe).await?;
         let description = PreprocessDescription {
             signature: wire.signature.into_signature(),
             answers: specs(wire.answers),
@@ -531,8 +533,7 @@ async fn describe(
     }
     if let Some(role) = &exports.postprocess {
         type Returned = (WireSignature,);
-        let (wire,) =
-            ask::<Returned>(recipe, &mut live, Role::Postprocess, &role.describe).await?;
+        let (wire,) = ask::<Returned>(recipe, &mut live, Role::Postprocess, &role.describe).await?;
         let signature = wire.into_signature();
         check_signature(recipe, Role::Postprocess, &signature)?;
         described.postprocess = Some(signature);
@@ -624,9 +625,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, LoadProblem> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(LoadProblem::Internal(format!(
-            "loading broke off: {error}"
-        ))),
+        Err(error) => Err(LoadProblem::Internal(format!("loading broke off: {error}"))),
     }
 }
 

@@ -142,7 +142,11 @@ impl Plugin {
             }
         }
         let mut tasks = JoinSet::new();
-        let only = if groups.len() == 1 { groups.pop() } else { None };
+        let only = if groups.len() == 1 {
+            groups.pop()
+        } else {
+            None
+        };
         if let Some(group) = only {
             group.run::<R>(&self.core, deadline).await.put(&mut results);
         }
@@ -179,10 +183,7 @@ impl std::fmt::Debug for Plugin {
 }
 
 /// Whether the example holds what the role reads. What it holds besides is not passed.
-fn check_inputs<R: RoleCall>(
-    core: &Core,
-    example: &Example,
-) -> Result<(), (FailureKind, String)> {
+fn check_inputs<R: RoleCall>(core: &Core, example: &Example) -> Result<(), (FailureKind, String)> {
     let Some(signature) = R::signature(core) else {
         return Err((
             FailureKind::NotFound,
@@ -219,7 +220,10 @@ struct Done<T> {
 
 impl Group {
     fn add(groups: &mut Vec<Self>, place: usize, example: Example) {
-        match groups.iter_mut().find(|group| group.tenant == example.tenant) {
+        match groups
+            .iter_mut()
+            .find(|group| group.tenant == example.tenant)
+        {
             Some(group) => {
                 group.places.push(place);
                 group.examples.push(example);

@@ -5,7 +5,7 @@
 use crate::engine::Sandbox;
 use crate::errors::LoadProblem;
 use crate::instance::Recipe;
-use crate::load::link_component;
+use crate::load::{check_resources, link_component};
 use crate::pool::Live;
 use crate::state::{PluginShare, begin_call};
 use crate::trap::CallError;
@@ -61,7 +61,9 @@ pub(crate) async fn photograph(
 pub(crate) fn check(wasm: &[u8]) -> Result<(), String> {
     let checked = std::panic::catch_unwind(|| {
         let instrumented = wizer().instrument_component(wasm);
-        instrumented.map(|_| ()).map_err(|error| format!("{error:#}"))
+        instrumented
+            .map(|_| ())
+            .map_err(|error| format!("{error:#}"))
     });
     checked.unwrap_or_else(|_| Err("wasmtime-wizer gave up on it".to_owned()))
 }
@@ -89,6 +91,7 @@ async fn take(
         // If the component itself is at fault, compiling it as it is will tell.
         Err(error) => return Ok(Picture::NotPossible(format!("{error:#}"))),
     };
+    check_resources(&component, &share.limits)?;
     let recipe = Recipe {
         pre: link_component(&sandbox, &component)?,
         init: world.exports(&component)?.init,
@@ -132,7 +135,9 @@ pub(crate) async fn initialise(recipe: &Recipe, config: &str) -> Result<Live, Lo
         Ok(Ok(())) => Ok(live),
         Ok(Err(text)) => {
             let bytes_max = recipe.share.limits.message_bytes_max;
-            Err(LoadProblem::InitRefused(crate::logs::excerpt(&text, bytes_max)))
+            Err(LoadProblem::InitRefused(crate::logs::excerpt(
+                &text, bytes_max,
+            )))
         }
         Err(error) => Err(trapped(error)),
     }

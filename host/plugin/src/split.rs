@@ -30,7 +30,7 @@ impl Splitter {
         // Two slow calls a level find one slow example.
         let levels = usize::BITS - count.leading_zeros();
         Self {
-            work: if count == 0 { vec![] } else { vec![0..count] },
+            work: Vec::from_iter((count > 0).then_some(0..count)),
             slow_left: 2 * levels,
         }
     }
@@ -81,13 +81,19 @@ mod tests {
                 continue;
             }
             for index in run {
-                assert!(!std::mem::replace(&mut settled[index], true), "settled twice");
+                assert!(
+                    !std::mem::replace(&mut settled[index], true),
+                    "settled twice"
+                );
                 if fails {
                     failed.push(index);
                 }
             }
         }
-        assert!(settled.into_iter().all(|settled| settled), "an example was lost");
+        assert!(
+            settled.into_iter().all(|settled| settled),
+            "an example was lost"
+        );
         (failed, calls)
     }
 
@@ -129,7 +135,10 @@ mod tests {
         let all: Vec<usize> = (0..64).collect();
         let (failed, calls) = run(64, &all, &slow());
         assert_eq!(failed, all);
-        assert!(calls < 40, "{calls} calls of which each takes the whole limit");
+        assert!(
+            calls < 40,
+            "{calls} calls of which each takes the whole limit"
+        );
     }
 
     #[test]

@@ -113,7 +113,10 @@ impl State {
         store.set_hostcall_fuel(hostcall_bytes_max);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().budget.tick()?;
-            Ok(UpdateDeadline::Yield(1))
+            // The runtime's own way to yield lets it look at timers and sockets too; a
+            // task that only wakes itself keeps it from that for many turns.
+            let others_first = Box::pin(tokio::task::yield_now());
+            Ok(UpdateDeadline::YieldCustom(1, others_first))
         });
         Ok(store)
     }

@@ -190,9 +190,9 @@ pub(crate) fn joined_bytes(tensors: &[&Tensor]) -> Option<usize> {
     if tensors.len() == 1 {
         return Some(0);
     }
-    tensors
-        .iter()
-        .try_fold(0usize, |bytes, tensor| bytes.checked_add(tensor.data().len()))
+    tensors.iter().try_fold(0usize, |bytes, tensor| {
+        bytes.checked_add(tensor.data().len())
+    })
 }
 
 /// A length or index from a guest. What is no `usize` here lies outside every tensor.
@@ -216,7 +216,6 @@ impl From<TensorError> for Refusal {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -248,7 +247,10 @@ mod tests {
         assert_eq!(table.add(numbers(&[3])), a);
         assert_eq!(table.len(), 2);
         let refused = table.check_new(1).unwrap_err();
-        assert!(matches!(refused, Refusal::Limit(Limit::Tensors, _)), "{refused:?}");
+        assert!(
+            matches!(refused, Refusal::Limit(Limit::Tensors, _)),
+            "{refused:?}"
+        );
         table.take(b);
         assert!(table.check_new(1).is_ok());
         assert!(matches!(

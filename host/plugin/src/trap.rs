@@ -137,10 +137,9 @@ fn stack(error: &wasmtime::Error) -> String {
         .iter()
         .take(FRAMES_MAX)
         .map(|frame| {
-            let name = frame.func_name().map_or_else(
-                || format!("function {}", frame.func_index()),
-                without_hash,
-            );
+            let name = frame
+                .func_name()
+                .map_or_else(|| format!("function {}", frame.func_index()), without_hash);
             excerpt(&name, FRAME_BYTES_MAX)
         })
         .collect();

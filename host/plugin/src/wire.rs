@@ -64,7 +64,10 @@ pub(crate) struct WireAxisRange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "the derived Lift makes values without naming the variants")]
+#[expect(
+    dead_code,
+    reason = "the derived Lift makes values without naming the variants"
+)]
 pub(crate) enum WireLevel {
     #[component(name = "trace")]
     Trace,

@@ -194,12 +194,23 @@ mod tests {
         let command = world(&["wasi:cli/run@0.2.6"]).unwrap_err().to_string();
         assert!(command.starts_with("no role is exported"), "{command}");
         assert!(command.contains("`wasi:cli/run@0.2.6`"), "{command}");
-        assert!(command.contains("`consort:inference/preprocess@0.1.0`"), "{command}");
+        assert!(
+            command.contains("`consort:inference/preprocess@0.1.0`"),
+            "{command}"
+        );
         let newer = world(&[INIT, "consort:inference/preprocess@0.2.0"]).unwrap_err();
         assert!(newer.to_string().contains("@0.2.0"), "{newer}");
         let no_init = world(&["consort:inference/preprocess@0.1.0"]).unwrap_err();
-        assert!(no_init.to_string().starts_with("`init` is not exported"), "{no_init}");
-        assert!(world(&[]).unwrap_err().to_string().contains("exports nothing"));
+        assert!(
+            no_init.to_string().starts_with("`init` is not exported"),
+            "{no_init}"
+        );
+        assert!(
+            world(&[])
+                .unwrap_err()
+                .to_string()
+                .contains("exports nothing")
+        );
     }
 
     #[test]

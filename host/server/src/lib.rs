@@ -4,7 +4,7 @@
 //! is its batch: N rows are N examples, each answered for itself, put together again for
 //! the response.
 //!
-//! How a request walks through: [`connection`](self) reads HTTP, `http::track` gives it
+//! How a request walks through: `connection` reads HTTP, `http::track` gives it
 //! an id and counts it, `http::infer` admits it and reads its body within limits,
 //! [`protocol`] decodes it, `rows` takes it apart, the [`Endpoint`] answers, and the same
 //! way back. What becomes of each kind of failure is one table, [`status`].
@@ -33,5 +33,4 @@ pub use catalog::Catalog;
 pub use config::Config;
 pub use drain::Drained;
 pub use metrics::Metrics;
-pub use refusal::Refusal;
 pub use serve::{ServeError, bind, serve};

@@ -12,7 +12,7 @@ const ROWS_LISTED_MAX: usize = 8;
 /// Why a request is not answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal {
+pub(crate) struct Refusal {
     code: Code,
     fault: Fault,
     /// What the client is told.
@@ -93,17 +93,17 @@ impl Refusal {
     }
 
     /// What became of the request.
-    pub fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         self.code
     }
 
     /// Whose fault it is.
-    pub fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         self.fault
     }
 
     /// What the client is told.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 

@@ -37,7 +37,9 @@ const REFUSED: &str =
 #[non_exhaustive]
 pub enum ServeError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error(
+        "cannot listen on {address}: {source}; give another address, or end what listens there"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -170,5 +172,22 @@ struct OnDrop<F: FnMut()>(F);
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = Config {
+            listen: first.local_addr().unwrap(),
+            ..Config::default()
+        };
+        let error = bind(&config).await.unwrap_err().to_string();
+        let expected = format!("cannot listen on {}: ", config.listen);
+        assert!(error.starts_with(&expected), "{error}");
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(layout: &Layout, metadata: &Metadata) -> Result<(), Failure> {
     let show = |key: &str| layout.shown(Path::new(key));
     println!("\n{}", predictions::by_label(&predictions, show));
     println!(
-        "{} files, each predicted by the model between two sandboxed plugins; every line is in {}\n",
+        "{} files: two sandboxed plugins around a native model; every line is in {}\n",
         predictions.len(),
         layout.shown(&output)
     );

@@ -1,20 +1,16 @@
 //! Builds guest components: the plugins of the examples, and the good and hostile guests of
 //! the tests.
 
-use crate::digest::{self, Stamp};
+use crate::digest;
 use crate::failure::Failure;
 use crate::layout::Layout;
 use crate::metadata::{Metadata, Package, cargo};
-use crate::process::Program;
 use crate::progress::Progress;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What both kinds of guests are built with.
 const BUILD: [&str; 5] = ["build", "--profile", "guest", "--target", "wasm32-wasip2"];
-
-/// The post-processor of `file-type` in Python.
-const PYTHON_COMPONENT: &str = "file_type_labels_python";
 
 /// A crate that makes a component, and where the component belongs.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,15 +106,71 @@ fn place(built: &Path, dir: &Path, name: &str) -> Result<(), Failure> {
     fs::rename(&partial, &path).map_err(Failure::file("cannot move a file to", &path))
 }
 
-/// Builds the post-processor in Python, unless it was built from the same inputs before.
-pub(crate) fn python(layout: &Layout, progress: Progress) -> Result<(), Failure> {
-    let _ = (
-        layout,
-        progress,
-        PYTHON_COMPONENT,
-        Stamp::default,
-        PathBuf::new,
-        Program::new("x"),
-    );
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata() -> Metadata {
+        let text = r#"{
+            "workspace_root": "/w", "target_directory": "/w/target",
+            "packages": [
+                {"name": "consort-sdk", "manifest_path": "/w/sdk/rust/Cargo.toml",
+                 "dependencies": [], "targets": [{"name": "consort_sdk", "kind": ["lib"]}]},
+                {"name": "some-labels", "manifest_path": "/w/examples/some/plugins/labels/Cargo.toml",
+                 "dependencies": [], "targets": [{"name": "some-labels", "kind": ["cdylib", "rlib"]}]},
+                {"name": "some-tables", "manifest_path": "/w/examples/some/plugins/tables/Cargo.toml",
+                 "dependencies": [], "targets": [{"name": "some_tables", "kind": ["lib"]}]},
+                {"name": "guests", "manifest_path": "/w/tests/guests/Cargo.toml",
+                 "dependencies": [], "targets": [{"name": "loops", "kind": ["example"]}]},
+                {"name": "more", "manifest_path": "/w/tests/guests/more/Cargo.toml",
+                 "dependencies": [], "targets": [{"name": "sleeps", "kind": ["example"]}]},
+                {"name": "tests", "manifest_path": "/w/tests/Cargo.toml",
+                 "dependencies": [], "targets": [{"name": "none", "kind": ["example"]}]}
+            ]
+        }"#;
+        Metadata::parse(text).unwrap()
+    }
+
+    #[test]
+    fn plugins_are_the_crates_of_examples_that_make_a_component() {
+        assert_eq!(
+            plugin_crates(&metadata()),
+            [PluginCrate {
+                package: "some-labels".to_owned(),
+                component: "some_labels".to_owned(),
+                example: "examples/some".to_owned(),
+            }]
+        );
+    }
+
+    #[test]
+    fn guests_are_the_crates_under_tests_guests_alone() {
+        let metadata = metadata();
+        let guests = test_guest_crates(&metadata, &metadata.workspace_root);
+        assert_eq!(guests, ["guests", "more"]);
+    }
+
+    #[test]
+    fn the_plugins_of_this_workspace_are_found() {
+        let plugins = plugin_crates(&Metadata::read().unwrap());
+        let components: Vec<_> = plugins.iter().map(|one| one.component.as_str()).collect();
+        assert_eq!(components, ["file_type_features", "file_type_labels"]);
+    }
+
+    #[test]
+    fn a_component_is_only_written_when_it_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let built = dir.path().join("built.wasm");
+        let components = dir.path().join("components");
+        fs::write(&built, "one").unwrap();
+        place(&built, &components, "a.wasm").unwrap();
+        let placed = components.join("a.wasm");
+        let first = fs::metadata(&placed).unwrap().modified().unwrap();
+        fs::write(&built, "one").unwrap();
+        place(&built, &components, "a.wasm").unwrap();
+        assert_eq!(fs::metadata(&placed).unwrap().modified().unwrap(), first);
+        fs::write(&built, "two").unwrap();
+        place(&built, &components, "a.wasm").unwrap();
+        assert_eq!(fs::read_to_string(&placed).unwrap(), "two");
+    }
 }

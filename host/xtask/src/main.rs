@@ -17,6 +17,7 @@ mod metadata;
 mod predictions;
 mod process;
 mod progress;
+mod python_guest;
 mod setup;
 mod table;
 mod test;

@@ -70,7 +70,8 @@ def read_asset(name: str) -> bytes:
     try:
         return assets.read(name)
     except Err as error:
-        raise Failed(error.value) from None
+        message = error.value
+    raise Failed(message)
 
 
 def write_log(level: str, message: str) -> None:
@@ -85,4 +86,6 @@ def _checked(operation, *arguments):
     try:
         return operation(*arguments)
     except Err as error:
-        raise TensorError(error.value.value) from None
+        # The bindings keep the last error alive: without its frames it keeps no tensors.
+        message = error.with_traceback(None).value.value
+    raise TensorError(message)

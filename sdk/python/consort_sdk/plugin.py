@@ -109,17 +109,26 @@ def _attempt(work: Callable, example: Example):
     try:
         return work(example)
     except PluginError as error:
-        return error
+        return forgetful(error)
     except Exception as error:  # a defect in the plugin: this example fails, no other
-        return Failed(f"{type(error).__name__}: {error}{_place(error)}")
+        return Failed(defect_text(error))
 
 
-def _place(error: Exception) -> str:
-    """Where in the plugin's source an error came up."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
-        return ""
-    code = traceback.tb_frame.f_code
-    return f" (in {code.co_name}, line {traceback.tb_lineno})"
+def forgetful(error: PluginError) -> PluginError:
+    """The same error without the frames it came through, which would keep the example's
+    tensors alive until the garbage collector runs."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def defect_text(error: BaseException) -> str:
+    """An error that the plugin did not mean to raise, and where. (The `traceback` module
+    would look for the source, and there are no files inside a component.)"""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = ""
+    if frame is not None:
+        code = frame.tb_frame.f_code
+        place = f" (in {code.co_name}, {code.co_filename.rpartition('/')[2]}:{frame.tb_lineno})"
+    return f"{type(error).__name__}: {error}{place}"

@@ -61,7 +61,11 @@ macro_rules! __export_component {
                 fn init(
                     config: ::std::string::String,
                 ) -> ::core::result::Result<(), ::std::string::String> {
-                    PLUGIN.with(|slot| $crate::export::init(slot, &config))
+                    PLUGIN.with(|slot| {
+                        $crate::export::init(slot, &config)?;
+                        $($crate::__remember_inputs!($plugin, slot, $role);)*
+                        Ok(())
+                    })
                 }
             }
 
@@ -70,6 +74,20 @@ macro_rules! __export_component {
             );
             $($crate::__export_role!($plugin, Component, PLUGIN, $role);)*
         };
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[cfg(target_family = "wasm")]
+macro_rules! __remember_inputs {
+    ($plugin:ty, $slot:ident, preprocess) => {
+        let description = <$plugin as $crate::Preprocess>::describe($slot.plugin());
+        $slot.set_preprocess_inputs(description.inputs);
+    };
+    ($plugin:ty, $slot:ident, postprocess) => {
+        let signature = <$plugin as $crate::Postprocess>::describe($slot.plugin());
+        $slot.set_postprocess_inputs(signature.inputs);
     };
 }
 
@@ -95,7 +113,7 @@ macro_rules! __export_role {
                     $crate::bindings::types::Error,
                 >,
             > {
-                $slot.with(|slot| $crate::export::preprocess(slot.plugin(), examples))
+                $slot.with(|slot| $crate::export::preprocess(slot, examples))
             }
         }
 
@@ -121,7 +139,7 @@ macro_rules! __export_role {
                     $crate::bindings::types::Error,
                 >,
             > {
-                $slot.with(|slot| $crate::export::postprocess(slot.plugin(), examples))
+                $slot.with(|slot| $crate::export::postprocess(slot, examples))
             }
         }
 
@@ -142,29 +160,48 @@ mod component {
     use crate::{Postprocess, Preprocess, Signature, Tensor, TensorSpec};
     use std::cell::OnceCell;
 
-    /// Where the plugin lives between calls.
+    /// Where the plugin lives between calls, and what it promised to read: the host gives
+    /// it nothing else, so that the datatypes need not be asked for.
     #[doc(hidden)]
-    pub struct Slot<P>(OnceCell<P>);
+    pub struct Slot<P> {
+        plugin: OnceCell<P>,
+        preprocess_inputs: OnceCell<Vec<TensorSpec>>,
+        postprocess_inputs: OnceCell<Vec<TensorSpec>>,
+    }
 
     // === impl Slot ===
 
     impl<P: Plugin> Slot<P> {
         pub const fn empty() -> Self {
-            Self(OnceCell::new())
+            Self {
+                plugin: OnceCell::new(),
+                preprocess_inputs: OnceCell::new(),
+                postprocess_inputs: OnceCell::new(),
+            }
         }
 
         /// The plugin that `init` made. The host calls nothing before `init`, so that a
         /// call without it is a defect of the host, and the trap says so.
         #[expect(clippy::expect_used, reason = "a trap is the only answer left")]
         pub fn plugin(&self) -> &P {
-            self.0.get().expect("init was not called before a role")
+            self.plugin
+                .get()
+                .expect("init was not called before a role")
+        }
+
+        pub fn set_preprocess_inputs(&self, inputs: Vec<TensorSpec>) {
+            self.preprocess_inputs.get_or_init(|| inputs);
+        }
+
+        pub fn set_postprocess_inputs(&self, inputs: Vec<TensorSpec>) {
+            self.postprocess_inputs.get_or_init(|| inputs);
         }
     }
 
     #[doc(hidden)]
     pub fn init<P: Plugin>(slot: &Slot<P>, config: &str) -> Result<(), String> {
         let plugin = P::init(config, &Assets::host()).map_err(|error| error.to_string())?;
-        slot.0
+        slot.plugin
             .set(plugin)
             .map_err(|_| "init was called a second time".to_owned())
     }
@@ -190,11 +227,11 @@ mod component {
 
     #[doc(hidden)]
     pub fn preprocess<P: Preprocess>(
-        plugin: &P,
+        slot: &Slot<P>,
         examples: Vec<types::Example>,
     ) -> Vec<Result<preprocess::Outcome, types::Error>> {
-        let examples: Vec<Example> = examples.into_iter().map(example).collect();
-        plugin
+        let examples = as_examples(examples, slot.preprocess_inputs.get());
+        slot.plugin()
             .preprocess_many(&examples)
             .into_iter()
             .map(|outcome| match outcome {
@@ -207,23 +244,33 @@ mod component {
 
     #[doc(hidden)]
     pub fn postprocess<P: Postprocess>(
-        plugin: &P,
+        slot: &Slot<P>,
         examples: Vec<types::Example>,
     ) -> Vec<Result<Vec<types::NamedTensor>, types::Error>> {
-        let examples: Vec<Example> = examples.into_iter().map(example).collect();
-        plugin
+        let examples = as_examples(examples, slot.postprocess_inputs.get());
+        slot.plugin()
             .postprocess_many(&examples)
             .into_iter()
             .map(|outputs| outputs.map(tensors).map_err(error))
             .collect()
     }
 
-    fn example(example: types::Example) -> Example {
-        let tensors = example
-            .tensors
+    fn as_examples(
+        examples: Vec<types::Example>,
+        promised: Option<&Vec<TensorSpec>>,
+    ) -> Vec<Example> {
+        let promised = promised.map(Vec::as_slice).unwrap_or_default();
+        examples
             .into_iter()
-            .map(|named| (named.name, Tensor::from_host(named.tensor)));
-        Example::from_parts(example.key, tensors.collect())
+            .map(|example| {
+                let tensors = example.tensors.into_iter().map(|named| {
+                    let spec = promised.iter().find(|spec| spec.name == named.name);
+                    let datatype = spec.map(|spec| spec.datatype);
+                    (named.name, Tensor::from_host(named.tensor, datatype))
+                });
+                Example::from_parts(example.key, tensors.collect())
+            })
+            .collect()
     }
 
     fn tensors(outputs: Outputs) -> Vec<types::NamedTensor> {

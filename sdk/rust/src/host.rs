@@ -2,9 +2,14 @@
 
 use crate::bindings::tensors;
 use crate::{Datatype, TensorError};
+use std::cell::OnceCell;
 use std::ops::Range;
 
-pub(crate) struct Handle(tensors::Tensor);
+pub(crate) struct Handle {
+    tensor: tensors::Tensor,
+    /// What the host need not be asked twice, and not at all where it was promised.
+    datatype: OnceCell<Datatype>,
+}
 
 // === impl Handle ===
 
@@ -14,32 +19,29 @@ impl Handle {
         shape: &[usize],
         data: &[u8],
     ) -> Result<Self, TensorError> {
-        Ok(Self(tensors::Tensor::create(
-            datatype.into(),
-            &lengths(shape),
-            data,
-        )?))
+        let tensor = tensors::Tensor::create(datatype.into(), &lengths(shape), data)?;
+        Ok(Self::from_host(tensor, Some(datatype)))
     }
 
     pub(crate) fn datatype(&self) -> Datatype {
-        self.0.datatype().into()
+        *self.datatype.get_or_init(|| self.tensor.datatype().into())
     }
 
     pub(crate) fn shape(&self) -> Vec<usize> {
-        self.0.shape().into_iter().map(saturated).collect()
+        self.tensor.shape().into_iter().map(saturated).collect()
     }
 
     pub(crate) fn byte_length(&self) -> usize {
-        saturated(self.0.byte_length())
+        saturated(self.tensor.byte_length())
     }
 
     pub(crate) fn read(&self) -> Vec<u8> {
-        self.0.read()
+        self.tensor.read()
     }
 
     pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, TensorError> {
         let length = range.end.saturating_sub(range.start);
-        Ok(self.0.read_range(range.start as u64, length as u64)?)
+        Ok(self.tensor.read_range(range.start as u64, length as u64)?)
     }
 
     pub(crate) fn slice(&self, ranges: &[Range<usize>]) -> Result<Self, TensorError> {
@@ -50,34 +52,46 @@ impl Handle {
                 end: range.end as u64,
             })
             .collect();
-        Ok(Self(self.0.slice(&ranges)?))
+        Ok(self.derived(self.tensor.slice(&ranges)?))
     }
 
     pub(crate) fn reshape(&self, shape: &[usize]) -> Result<Self, TensorError> {
-        Ok(Self(self.0.reshape(&lengths(shape))?))
+        Ok(self.derived(self.tensor.reshape(&lengths(shape))?))
     }
 
     pub(crate) fn pad(&self, shape: &[usize], value: &[u8]) -> Result<Self, TensorError> {
-        Ok(Self(self.0.pad(&lengths(shape), value)?))
+        Ok(self.derived(self.tensor.pad(&lengths(shape), value)?))
     }
 
     pub(crate) fn stack(handles: &[&Self]) -> Result<Self, TensorError> {
-        let handles: Vec<_> = handles.iter().map(|handle| &handle.0).collect();
-        Ok(Self(tensors::Tensor::stack(&handles)?))
+        let handles: Vec<_> = handles.iter().map(|handle| &handle.tensor).collect();
+        let tensor = tensors::Tensor::stack(&handles)?;
+        Ok(Self::from_host(tensor, None))
     }
 
     pub(crate) fn concat(handles: &[&Self], axis: usize) -> Result<Self, TensorError> {
-        let handles: Vec<_> = handles.iter().map(|handle| &handle.0).collect();
+        let handles: Vec<_> = handles.iter().map(|handle| &handle.tensor).collect();
         let axis = u32::try_from(axis).unwrap_or(u32::MAX);
-        Ok(Self(tensors::Tensor::concat(&handles, axis)?))
+        let tensor = tensors::Tensor::concat(&handles, axis)?;
+        Ok(Self::from_host(tensor, None))
     }
 
-    pub(crate) fn from_host(tensor: tensors::Tensor) -> Self {
-        Self(tensor)
+    /// A handle whose datatype is known where the host has promised it.
+    pub(crate) fn from_host(tensor: tensors::Tensor, datatype: Option<Datatype>) -> Self {
+        let datatype = datatype.map_or_else(OnceCell::new, OnceCell::from);
+        Self { tensor, datatype }
     }
 
     pub(crate) fn into_host(self) -> tensors::Tensor {
-        self.0
+        self.tensor
+    }
+
+    /// A tensor of the same datatype.
+    fn derived(&self, tensor: tensors::Tensor) -> Self {
+        Self {
+            tensor,
+            datatype: self.datatype.clone(),
+        }
     }
 }
 

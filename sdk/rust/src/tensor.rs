@@ -210,8 +210,11 @@ impl Tensor {
 
 #[cfg(target_family = "wasm")]
 impl Tensor {
-    pub(crate) fn from_host(tensor: crate::bindings::tensors::Tensor) -> Self {
-        Self(Handle::from_host(tensor))
+    pub(crate) fn from_host(
+        tensor: crate::bindings::tensors::Tensor,
+        datatype: Option<Datatype>,
+    ) -> Self {
+        Self(Handle::from_host(tensor, datatype))
     }
 
     pub(crate) fn into_host(self) -> crate::bindings::tensors::Tensor {

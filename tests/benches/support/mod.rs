@@ -8,17 +8,17 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-pub fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// A number after `name=` in a log.
-pub fn field(log: &str, name: &str) -> Option<f64> {
+pub(crate) fn field(log: &str, name: &str) -> Option<f64> {
     let plain = strip_ansi(log);
     let (_, rest) = plain.split_once(&format!("{name}="))?;
     rest.split_whitespace().next()?.parse().ok()
@@ -39,7 +39,7 @@ fn strip_ansi(log: &str) -> String {
 }
 
 /// The best examples a second of raw ONNX Runtime, from the sweep of the onnx room.
-pub fn raw_sweep(model: &Path, show: bool) -> f64 {
+pub(crate) fn raw_sweep(model: &Path, show: bool) -> f64 {
     let mut command = Command::new(env!("CARGO"));
     command.args([
         "bench",
@@ -68,13 +68,13 @@ pub fn raw_sweep(model: &Path, show: bool) -> f64 {
 }
 
 /// One connection that is kept.
-pub struct KeepAlive {
+pub(crate) struct KeepAlive {
     stream: BufReader<TcpStream>,
     address: SocketAddr,
 }
 
 impl KeepAlive {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("an open socket");
         Self {
@@ -83,7 +83,7 @@ impl KeepAlive {
         }
     }
 
-    pub fn post(&mut self, path: &str, body: &str) {
+    pub(crate) fn post(&mut self, path: &str, body: &str) {
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.address,
@@ -119,7 +119,7 @@ impl KeepAlive {
         );
     }
 
-    pub fn timed_post(&mut self, path: &str, body: &str) -> Duration {
+    pub(crate) fn timed_post(&mut self, path: &str, body: &str) -> Duration {
         let begin = now();
         self.post(path, body);
         begin.elapsed()
@@ -127,15 +127,15 @@ impl KeepAlive {
 }
 
 /// The text of `/metrics`.
-pub struct Metrics(String);
+pub(crate) struct Metrics(String);
 
 impl Metrics {
-    pub fn read(server: &Server) -> Self {
+    pub(crate) fn read(server: &Server) -> Self {
         Self(server.get("/metrics").text())
     }
 
     /// The mean of a histogram between two readings.
-    pub fn mean_since(&self, before: &Self, name: &str, label: &str) -> f64 {
+    pub(crate) fn mean_since(&self, before: &Self, name: &str, label: &str) -> f64 {
         let sum =
             self.value(&format!("{name}_sum"), label) - before.value(&format!("{name}_sum"), label);
         let count = self.value(&format!("{name}_count"), label)

@@ -2,9 +2,7 @@
 //! so by its config, it answers although it promises no answers.
 
 use consort_guests::{number, numbered};
-use consort_sdk::{
-    Assets, Datatype, Description, Error, Example, Outcome, Plugin, Preprocess,
-};
+use consort_sdk::{Assets, Datatype, Description, Error, Example, Outcome, Plugin, Preprocess};
 
 struct Answers {
     promised: bool,

@@ -1,9 +1,7 @@
 //! Panics when it is asked to describe itself, or lists one name twice.
 
 use consort_guests::{number, numbered, signature};
-use consort_sdk::{
-    Assets, Datatype, Error, Example, Outputs, Plugin, Postprocess, Signature,
-};
+use consort_sdk::{Assets, Datatype, Error, Example, Outputs, Plugin, Postprocess, Signature};
 
 struct Shy {
     panics: bool,

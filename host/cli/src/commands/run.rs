@@ -53,15 +53,17 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
     let exit = match consort_job::run(ensemble.clone(), source, outputs, config, interrupt()).await
     {
         Ok(mut summary) => {
-            add_details(&mut summary, &ensemble, &host);
-            print::note(summary.to_string().trim_end());
+            show(&mut summary, &ensemble, &host);
             match (summary.interrupted(), summary.failures.total() > 0) {
                 (true, _) => Exit::Interrupted,
                 (false, true) => Exit::SomeFailed,
                 (false, false) => Exit::Success,
             }
         }
-        Err(error) => {
+        Err(mut error) => {
+            if let JobError::Read { summary, .. } | JobError::Write { summary, .. } = &mut error {
+                show(summary, &ensemble, &host);
+            }
             print::error(&error.to_string());
             exit_of(&error)
         }
@@ -134,8 +136,9 @@ async fn interrupt() {
     });
 }
 
-/// What the job itself cannot know: batch sizes and the time of each step.
-fn add_details(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
+/// Shows what was done, with what the job itself cannot know: batch sizes and the time of
+/// each step.
+fn show(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
     for model in host.registry.models() {
         let totals = model.batcher().totals();
         if totals.batches > 0 {
@@ -162,6 +165,7 @@ fn add_details(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
         );
         summary.add_line(format!("{stage} {name}"), line);
     }
+    print::note(summary.to_string().trim_end());
 }
 
 /// A wrong command line or a broken machine.

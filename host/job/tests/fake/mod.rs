@@ -14,14 +14,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 type Predict = dyn Fn(&Example) -> Result<Tensors, Failure> + Send + Sync;
+type Delay = dyn Fn(&Example) -> Duration + Send + Sync;
+type Hold = dyn Fn(&Example, usize) -> bool + Send + Sync;
 
 /// Answers each example by a function, after a delay that may depend on it.
 pub(crate) struct Fake {
     signature: Signature,
     predict: Box<Predict>,
-    delay: Box<dyn Fn(&Example) -> Duration + Send + Sync>,
+    delay: Box<Delay>,
     /// Whether a call waits, by its example and how many examples were answered.
-    hold: Box<dyn Fn(&Example, usize) -> bool + Send + Sync>,
+    hold: Box<Hold>,
     answered: AtomicUsize,
     /// Examples in calls now, and the most there were.
     inside: AtomicUsize,
@@ -196,6 +198,13 @@ impl Room {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub(crate) fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
         path
     }
 

@@ -19,7 +19,11 @@
 //! `best-handler` with the same columns.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
-#![expect(clippy::unwrap_used, reason = "a bench ends at the first failure")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a bench ends at the first failure"
+)]
 
 mod raw;
 
@@ -214,7 +218,7 @@ fn per_second<F: Fn() + Send>(
         (count * batch) as f64 / started.elapsed().as_secs_f64()
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..runs).map(|_| scope.spawn(&one_thread)).collect();
+        let threads: Vec<_> = (0..runs).map(|_| scope.spawn(one_thread)).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap())

@@ -87,7 +87,9 @@ impl RawSession {
             // Whole words, so that every element is aligned.
             let words = stacked.data().chunks(8).map(|chunk| {
                 let mut word = [0; 8];
-                word[..chunk.len()].copy_from_slice(chunk);
+                word.iter_mut()
+                    .zip(chunk)
+                    .for_each(|(to, &from)| *to = from);
                 u64::from_ne_bytes(word)
             });
             let mut data: Vec<u64> = words.collect();

@@ -9,14 +9,16 @@
 //! [`Library`](crate::Library), which only exists afterwards.
 
 mod options;
+mod output_value;
 mod session;
 mod type_info;
 mod value;
 
 pub(crate) use options::SessionOptions;
-pub(crate) use session::Session;
+pub(crate) use output_value::OutputValue;
+pub(crate) use session::{Assignment, Session};
 pub(crate) use type_info::{Described, Kind};
-pub(crate) use value::{CpuMemory, OutputValue, Value};
+pub(crate) use value::{CpuMemory, Value};
 
 use ort::sys;
 use std::ffi::{CStr, c_char};

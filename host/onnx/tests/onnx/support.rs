@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The library that set-up has installed.
 pub(crate) fn library() -> Library {
     load_library(None).unwrap_or_else(|error| {
-        panic!("these tests need ONNX Runtime; `cargo xtask` installs it. {error}")
+        panic!("these tests need ONNX Runtime; `cargo xtask setup` installs it. {error}")
     })
 }
 

@@ -36,20 +36,28 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 fn link_reading(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    instance.func_wrap("[method]tensor.datatype", |store: Context, (this,): (Handle,)| {
-        Ok((WireDatatype::from(tensor(&store, &this)?.datatype()),))
-    })?;
-    instance.func_wrap("[method]tensor.shape", |store: Context, (this,): (Handle,)| {
-        let shape = tensor(&store, &this)?.shape();
-        let lengths: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
-        Ok((lengths,))
-    })?;
-    instance.func_wrap("[method]tensor.byte-length", |store: Context, (this,): (Handle,)| {
-        Ok((tensor(&store, &this)?.data().len() as u64,))
-    })?;
-    instance.func_wrap("[method]tensor.read", |store: Context, (this,): (Handle,)| {
-        Ok((tensor(&store, &this)?.data().to_vec(),))
-    })?;
+    instance.func_wrap(
+        "[method]tensor.datatype",
+        |store: Context, (this,): (Handle,)| {
+            Ok((WireDatatype::from(tensor(&store, &this)?.datatype()),))
+        },
+    )?;
+    instance.func_wrap(
+        "[method]tensor.shape",
+        |store: Context, (this,): (Handle,)| {
+            let shape = tensor(&store, &this)?.shape();
+            let lengths: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
+            Ok((lengths,))
+        },
+    )?;
+    instance.func_wrap(
+        "[method]tensor.byte-length",
+        |store: Context, (this,): (Handle,)| Ok((tensor(&store, &this)?.data().len() as u64,)),
+    )?;
+    instance.func_wrap(
+        "[method]tensor.read",
+        |store: Context, (this,): (Handle,)| Ok((tensor(&store, &this)?.data().to_vec(),)),
+    )?;
     instance.func_wrap(
         "[method]tensor.read-range",
         |store: Context, (this, offset, length): (Handle, u64, u64)| {
@@ -153,7 +161,10 @@ fn charge(store: &mut Context<'_>, bytes: Option<usize>) -> Result<(), Refusal> 
 fn check_shape(store: &Context<'_>, shape: &WasmList<u64>) -> Result<Vec<usize>, Refusal> {
     store.data().tensors.check_new(shape.len())?;
     let lengths = shape.as_le_slice(store);
-    Ok(lengths.iter().map(|length| to_usize(u64::from_le(*length))).collect())
+    Ok(lengths
+        .iter()
+        .map(|length| to_usize(u64::from_le(*length)))
+        .collect())
 }
 
 /// Gives the guest its new tensor, or the reason why there is none.

@@ -23,7 +23,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
-use consort_inference::Endpoint;
+use consort_inference::{Endpoint, Tensor};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
@@ -78,12 +78,7 @@ async fn answer(
     let (request, mut charge) = timeout_at(deadline, decoding)
         .await
         .map_err(|_| infer::deadline_passed(endpoint.name()))??;
-    let rows = request
-        .inputs
-        .iter()
-        .filter_map(|(_, tensor)| tensor.shape().first())
-        .fold(0usize, |rows, length| rows.saturating_add(*length));
-    charge.add(rows.min(app.config.rows_max.saturating_mul(request.inputs.len())) * ROW_BYTES)?;
+    charge.add(handle_bytes(&request, app.config.rows_max))?;
     let deadline = request
         .timeout
         .and_then(|timeout| arrived.checked_add(timeout))
@@ -91,6 +86,16 @@ async fn answer(
     let rows_max = app.config.rows_max;
     let answer = infer::infer(&*endpoint, request, &tenant, deadline, rows_max).await?;
     encode(app, coding::of_response(&parts.headers), answer).await
+}
+
+/// What the handles of a request's rows will take, besides the bytes they share.
+fn handle_bytes(request: &InferRequest, rows_max: usize) -> usize {
+    let rows = |tensor: &Tensor| tensor.shape().first().copied().unwrap_or_default();
+    request
+        .inputs
+        .iter()
+        .map(|(_, tensor)| rows(tensor).min(rows_max).saturating_mul(ROW_BYTES))
+        .fold(0, usize::saturating_add)
 }
 
 /// The request of a body, and the account of its bytes.

@@ -112,3 +112,6 @@ async fn unknown_method(method: Method, uri: Uri) -> Refusal {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,13 +82,16 @@ enum Token<'a> {
     Scalar(&'a str),
 }
 
-/// Appends one element, or says what the datatype takes.
-type Push = fn(&str, &mut Vec<u8>) -> Result<(), String>;
+/// Appends one element, or says what the datatype takes. A type parameter where it is
+/// used, so that it is compiled into the loop.
+trait Push: Fn(&str, &mut Vec<u8>) -> Result<(), String> + Copy {}
+
+impl<F: Fn(&str, &mut Vec<u8>) -> Result<(), String> + Copy> Push for F {}
 
 // === impl Reader ===
 
 impl Reader<'_> {
-    fn read(mut self, element_bytes: usize, push: Push) -> Result<Vec<u8>, DataError> {
+    fn read(mut self, element_bytes: usize, push: impl Push) -> Result<Vec<u8>, DataError> {
         let Some(Token::Open) = self.tokens.next() else {
             return Err(DataError::Nesting(NestingError::NotArray));
         };
@@ -103,7 +106,7 @@ impl Reader<'_> {
         Ok(data)
     }
 
-    fn read_flat(&mut self, push: Push, data: &mut Vec<u8>) -> Result<(), DataError> {
+    fn read_flat(&mut self, push: impl Push, data: &mut Vec<u8>) -> Result<(), DataError> {
         let mut index = 0;
         while let Some(token) = self.tokens.next() {
             match token {
@@ -123,7 +126,7 @@ impl Reader<'_> {
         Err(DataError::Nesting(NestingError::NotArray))
     }
 
-    fn read_nested(&mut self, push: Push, data: &mut Vec<u8>) -> Result<(), DataError> {
+    fn read_nested(&mut self, push: impl Push, data: &mut Vec<u8>) -> Result<(), DataError> {
         // How many items each open array has so far; the outermost is open.
         let mut items = vec![0usize];
         let mut index = 0;
@@ -193,7 +196,12 @@ impl Reader<'_> {
     }
 }
 
-fn push_element(push: Push, index: usize, text: &str, data: &mut Vec<u8>) -> Result<(), DataError> {
+fn push_element(
+    push: impl Push,
+    index: usize,
+    text: &str,
+    data: &mut Vec<u8>,
+) -> Result<(), DataError> {
     push(text, data).map_err(|expected| {
         let mut found: String = text.chars().take(SHOWN_CHARS_MAX).collect();
         if found.len() < text.len() {
@@ -211,24 +219,33 @@ fn push_element(push: Push, index: usize, text: &str, data: &mut Vec<u8>) -> Res
 
 impl<'a> Tokens<'a> {
     fn next(&mut self) -> Option<Token<'a>> {
-        let text = self.rest.trim_start_matches([' ', '\t', '\n', '\r', ',']);
-        let length = match *text.as_bytes().first()? {
+        let bytes = self.rest.as_bytes();
+        let start = bytes.iter().position(|byte| !is_between(*byte))?;
+        let text = bytes.get(start..)?;
+        let length = match *text.first()? {
             b'[' | b']' => 1,
-            b'"' => string_length(text.as_bytes()),
+            b'"' => string_length(text),
             b'{' => text.len(),
             _ => text
-                .bytes()
-                .position(|byte| matches!(byte, b',' | b']' | b'[' | b' ' | b'\t' | b'\n' | b'\r'))
+                .iter()
+                .position(|byte| is_between(*byte) || matches!(byte, b'[' | b']'))
                 .unwrap_or(text.len()),
         };
-        let (token, rest) = text.split_at_checked(length)?;
-        self.rest = rest;
+        // Tokens end where ASCII begins, so the text is never cut inside a character.
+        let end = start + length;
+        let token = self.rest.get(start..end)?;
+        self.rest = self.rest.get(end..)?;
         Some(match token {
             "[" => Token::Open,
             "]" => Token::Close,
             scalar => Token::Scalar(scalar),
         })
     }
+}
+
+/// What stands between elements.
+fn is_between(byte: u8) -> bool {
+    matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// The length of the JSON string at the start of `text`, quotes included.

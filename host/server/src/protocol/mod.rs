@@ -1,7 +1,7 @@
 //! The Open Inference Protocol v2 as values and bytes, apart from any transport.
 //!
 //! Decoding makes an [`InferRequest`] from a body, encoding makes a body from an
-//! [`InferAnswer`]. Between the two stands [`crate::infer`], which knows neither JSON nor
+//! [`InferAnswer`]. Between the two stands the crate's `infer`, which knows neither JSON nor
 //! HTTP, so that another transport only has to bring its own decoding and encoding.
 //!
 //! This module does no input or output, and it trusts nothing that it reads: any bytes

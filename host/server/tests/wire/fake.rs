@@ -8,6 +8,7 @@ use consort_server::Catalog;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// What an endpoint does with one example.
 type Answer = fn(&Tensors) -> Result<Tensors, Failure>;
@@ -24,7 +25,8 @@ pub struct Fake {
 enum Conduct {
     /// Answers each example.
     Rows(Answer),
-    /// Waits as many milliseconds as the first example's `x` says, then echoes.
+    /// Waits as many milliseconds as the first example's `x` says, or where that is
+    /// negative until it is released; then echoes.
     Slow(Arc<Watch>),
     /// Gives one result, whatever is asked.
     Miscount,
@@ -35,6 +37,7 @@ enum Conduct {
 pub struct Watch {
     pub started: AtomicUsize,
     pub abandoned: AtomicUsize,
+    released: Notify,
 }
 
 pub struct FakeCatalog {
@@ -49,6 +52,15 @@ impl Drop for Abandoned<'_> {
         if !self.1 {
             self.0.abandoned.fetch_add(1, Ordering::SeqCst);
         }
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Lets everything go that waits to be released.
+    pub fn release(&self) {
+        self.released.notify_waiters();
     }
 }
 
@@ -235,7 +247,10 @@ impl Endpoint for Fake {
                     let mut abandoned = Abandoned(watch, false);
                     let first = examples.first().and_then(|row| row.tensors.tensor("x"));
                     let millis = first.map_or(0, |x| x.to_vec::<i64>().unwrap()[0]);
-                    tokio::time::sleep(Duration::from_millis(millis as u64)).await;
+                    match u64::try_from(millis) {
+                        Ok(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+                        Err(_) => watch.released.notified().await,
+                    }
                     abandoned.1 = true;
                     echo
                 }

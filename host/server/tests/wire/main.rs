@@ -21,5 +21,6 @@ mod fake;
 mod infer;
 mod infer_binary;
 mod limits;
+mod logs;
 mod metrics;
 mod paths;

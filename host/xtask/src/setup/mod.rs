@@ -15,6 +15,7 @@ use crate::layout::Layout;
 use crate::metadata::Metadata;
 use crate::process::Program;
 use crate::progress::Progress;
+use crate::python_guest;
 use std::path::PathBuf;
 
 /// Whether the Python side is wanted: its environment and the components made with it.
@@ -46,7 +47,8 @@ pub(crate) fn run(
     }
     guests::examples(layout, metadata, progress)?;
     if python_side == PythonSide::With {
-        guests::python(layout, progress)?;
+        let componentize_py = requirements::version_of("componentize-py")?;
+        python_guest::build(layout, &componentize_py, progress)?;
     }
     Ok(Prepared { library })
 }

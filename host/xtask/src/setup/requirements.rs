@@ -15,6 +15,18 @@ pub(crate) struct Requirement {
     pub(crate) hashes: Vec<String>,
 }
 
+/// The version that the file pins for a package.
+pub(crate) fn version_of(package: &str) -> Result<String, Failure> {
+    let requirements = parse(TEXT)?;
+    let found = requirements.into_iter().find(|one| one.name == package);
+    found
+        .map(|one| one.version)
+        .ok_or_else(|| Failure::Requirement {
+            line: TEXT.lines().count(),
+            problem: format!("{package} is not named up to here"),
+        })
+}
+
 /// Every requirement, or what is wrong with the first line that is.
 pub(crate) fn parse(text: &str) -> Result<Vec<Requirement>, Failure> {
     let mut requirements: Vec<Requirement> = Vec::new();
@@ -121,6 +133,13 @@ mod tests {
             problem(&twice)
         );
         assert!(problem(&twice).contains("one is named twice"));
+    }
+
+    #[test]
+    fn a_version_is_found_by_name() {
+        assert_eq!(version_of("onnxruntime").unwrap(), ONNX_RUNTIME_VERSION);
+        let error = version_of("nothing").unwrap_err().to_string();
+        assert!(error.contains("nothing is not named"), "{error}");
     }
 
     #[test]

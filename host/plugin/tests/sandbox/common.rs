@@ -1,7 +1,5 @@
 //! What the sandbox's tests share: guests, sandboxes, examples, and a log to read.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use consort_inference::{Call, Datatype, Example, Failure, Outcome, Tensor, Tensors};
 use consort_plugin::{Config, Plugin, PluginConfig, Sandbox};
 use prometheus_client::registry::Registry;
@@ -11,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The number on which guests that are bad on one example only are bad.
-pub const MARK: i64 = 13;
+pub(crate) const MARK: i64 = 13;
 
 /// The file of a guest of `tests/guests/examples`.
-pub fn guest(name: &str) -> PathBuf {
+pub(crate) fn guest(name: &str) -> PathBuf {
     let path = guests().join(format!("{name}.wasm"));
     assert!(
         path.is_file(),
@@ -36,12 +34,12 @@ fn guests() -> PathBuf {
 }
 
 /// A sandbox and its metrics.
-pub struct World {
-    pub sandbox: Arc<Sandbox>,
+pub(crate) struct World {
+    pub(crate) sandbox: Arc<Sandbox>,
     registry: Registry,
 }
 
-pub fn small() -> Config {
+pub(crate) fn small() -> Config {
     Config {
         instances_max: 8,
         epoch_tick: Duration::from_millis(1),
@@ -49,18 +47,18 @@ pub fn small() -> Config {
     }
 }
 
-pub fn world() -> World {
+pub(crate) fn world() -> World {
     world_of(small())
 }
 
-pub fn world_of(config: Config) -> World {
+pub(crate) fn world_of(config: Config) -> World {
     let mut registry = Registry::default();
     let sandbox = Sandbox::new(config, &mut registry).unwrap();
     World { sandbox, registry }
 }
 
 impl World {
-    pub async fn load(&self, config: PluginConfig) -> Plugin {
+    pub(crate) async fn load(&self, config: PluginConfig) -> Plugin {
         match self.sandbox.load(config).await {
             Ok(plugin) => plugin,
             Err(error) => panic!("{error}"),
@@ -68,12 +66,12 @@ impl World {
     }
 
     /// The guest, loaded with all defaults.
-    pub async fn guest(&self, name: &str) -> Plugin {
+    pub(crate) async fn guest(&self, name: &str) -> Plugin {
         self.load(config(name)).await
     }
 
     /// Why a plugin is not loaded.
-    pub async fn refusal(&self, config: PluginConfig) -> String {
+    pub(crate) async fn refusal(&self, config: PluginConfig) -> String {
         match self.sandbox.load(config).await {
             Ok(_) => panic!("it was loaded"),
             Err(error) => error.problem.to_string(),
@@ -81,35 +79,37 @@ impl World {
     }
 
     /// All metrics as text.
-    pub fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text
     }
 
     /// The value of the one line that begins so.
-    pub fn metric(&self, beginning: &str) -> f64 {
+    pub(crate) fn metric(&self, beginning: &str) -> f64 {
         let text = self.metrics();
         let mut found = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(beginning)?;
             rest.rsplit(' ').next()?.parse().ok()
         });
-        let value = found.next().unwrap_or_else(|| panic!("no {beginning} in\n{text}"));
+        let value = found
+            .next()
+            .unwrap_or_else(|| panic!("no {beginning} in\n{text}"));
         assert!(found.next().is_none(), "several {beginning} in\n{text}");
         value
     }
 }
 
-pub fn config(name: &str) -> PluginConfig {
+pub(crate) fn config(name: &str) -> PluginConfig {
     PluginConfig::new(name.parse().unwrap(), guest(name))
 }
 
 /// A component from text, in a file of its own. Keep the folder as long as the file.
-pub fn component(text: &str) -> (tempfile::TempDir, PluginConfig) {
+pub(crate) fn component(text: &str) -> (tempfile::TempDir, PluginConfig) {
     bytes(&wat::parse_str(text).unwrap())
 }
 
-pub fn bytes(content: &[u8]) -> (tempfile::TempDir, PluginConfig) {
+pub(crate) fn bytes(content: &[u8]) -> (tempfile::TempDir, PluginConfig) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plugin.wasm");
     std::fs::write(&path, content).unwrap();
@@ -117,12 +117,12 @@ pub fn bytes(content: &[u8]) -> (tempfile::TempDir, PluginConfig) {
     (folder, config)
 }
 
-pub fn tensors(x: i64) -> Tensors {
+pub(crate) fn tensors(x: i64) -> Tensors {
     let tensor = Tensor::from_slice(vec![1], &[x]).unwrap();
     Tensors::from_named([("x".into(), tensor)]).unwrap()
 }
 
-pub fn number(tenant: &str, x: i64) -> Example {
+pub(crate) fn number(tenant: &str, x: i64) -> Example {
     Example {
         tenant: tenant.parse().unwrap(),
         key: None,
@@ -130,18 +130,18 @@ pub fn number(tenant: &str, x: i64) -> Example {
     }
 }
 
-pub fn numbers(tenant: &str, xs: impl IntoIterator<Item = i64>) -> Vec<Example> {
+pub(crate) fn numbers(tenant: &str, xs: impl IntoIterator<Item = i64>) -> Vec<Example> {
     xs.into_iter().map(|x| number(tenant, x)).collect()
 }
 
-pub fn x_of(tensors: &Tensors) -> i64 {
+pub(crate) fn x_of(tensors: &Tensors) -> i64 {
     let tensor = tensors.tensor("x").unwrap();
     assert_eq!(tensor.datatype(), Datatype::Int64);
     tensor.to_vec::<i64>().unwrap()[0]
 }
 
 /// Calls the post-processing role with numbers of one tenant.
-pub async fn post(
+pub(crate) async fn post(
     plugin: &Plugin,
     tenant: &str,
     xs: impl IntoIterator<Item = i64>,
@@ -156,25 +156,25 @@ pub async fn post(
 }
 
 /// The same for one number.
-pub async fn post_one(plugin: &Plugin, x: i64) -> Result<i64, Failure> {
+pub(crate) async fn post_one(plugin: &Plugin, x: i64) -> Result<i64, Failure> {
     let mut results = post(plugin, "default", [x]).await;
     assert_eq!(results.len(), 1);
     results.remove(0)
 }
 
-pub async fn pre(plugin: &Plugin, xs: &[i64]) -> Vec<Result<Outcome, Failure>> {
+pub(crate) async fn pre(plugin: &Plugin, xs: &[i64]) -> Vec<Result<Outcome, Failure>> {
     let examples = numbers("default", xs.iter().copied());
     plugin.run_preprocess(examples, Call::default()).await
 }
 
 /// What is logged on this thread while it lives, as text.
-pub struct Logged {
+pub(crate) struct Logged {
     text: Arc<Mutex<Vec<u8>>>,
     _guard: tracing::subscriber::DefaultGuard,
 }
 
 impl Logged {
-    pub fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -190,13 +190,13 @@ impl Logged {
     }
 
     /// The lines of the sandbox.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let text = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
         let ours = |line: &&str| line.contains("consort::plugin");
         text.lines().filter(ours).map(str::to_owned).collect()
     }
 
-    pub fn contains(&self, part: &str) -> bool {
+    pub(crate) fn contains(&self, part: &str) -> bool {
         self.lines().iter().any(|line| line.contains(part))
     }
 }

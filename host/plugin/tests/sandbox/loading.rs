@@ -1,8 +1,6 @@
 //! What is refused at load and how it is told; the cache; inspection.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use consort_inference::FailureKind;
 use consort_plugin::{
     Capability, Config, Limits, LoadProblem, PluginConfig, Role, Sandbox, Snapshot,
@@ -21,8 +19,8 @@ fn starting(module: &str) -> String {
                 (func (export "f")))
             (core instance $i (instantiate $m))
             (func $init (param "config" string) (result (result (error string)))
-                (canon lift (core func $i "init") (memory $i "memory")
-                    (realloc (func $i "realloc"))))
+                (canon lift (core func $i "init") (memory (core memory $i "memory"))
+                    (realloc (core func $i "realloc"))))
             (func $f (canon lift (core func $i "f")))
             (instance $role (export "describe" (func $f)) (export "process" (func $f)))
             (export "init" (func $init))
@@ -36,7 +34,10 @@ async fn files_that_are_no_components_are_named() {
     let missing = PluginConfig::new("plugin".parse().unwrap(), "/no/such/file.wasm");
     let error = world.sandbox.load(missing).await.unwrap_err();
     assert!(matches!(error.problem, LoadProblem::Unreadable(_)));
-    assert!(error.to_string().starts_with("/no/such/file.wasm: "), "{error}");
+    assert!(
+        error.to_string().starts_with("/no/such/file.wasm: "),
+        "{error}"
+    );
 
     let folder = PluginConfig::new("plugin".parse().unwrap(), std::env::temp_dir());
     assert!(world.refusal(folder).await.contains("is a directory"));
@@ -108,9 +109,15 @@ async fn imports_that_nobody_has_are_refused() {
             "wasi:http/outgoing-handler@0.2.0",
             ["capability \"http\"", "under [plugin.plugin]"],
         ),
-        ("wasi:nn/graph@0.2.0-rc-2024-10-28", ["capability \"wasi-nn\"", "grants it to nobody"]),
+        (
+            "wasi:nn/graph@0.2.0-rc-2024-10-28",
+            ["capability \"wasi-nn\"", "grants it to nobody"],
+        ),
         ("acme:secrets/vault@1.0.0", ["does not have", "wasi:clocks"]),
-        ("consort:inference/models@0.1.0", ["does not have", "tensors"]),
+        (
+            "consort:inference/models@0.1.0",
+            ["does not have", "tensors"],
+        ),
     ] {
         let text = starting("").replacen(
             "(component",
@@ -192,27 +199,42 @@ async fn sizes_are_limited() {
     };
     let limits = Limits::default;
     let refusal = world
-        .refusal(with(Limits { wasm_bytes_max: 1000, ..limits() }))
+        .refusal(with(Limits {
+            wasm_bytes_max: 1000,
+            ..limits()
+        }))
         .await;
     assert!(refusal.contains("more than 1000"), "{refusal}");
     assert!(refusal.contains("wasm_bytes_max"), "{refusal}");
     let refusal = world
-        .refusal(with(Limits { function_bytes_max: 50, ..limits() }))
+        .refusal(with(Limits {
+            function_bytes_max: 50,
+            ..limits()
+        }))
         .await;
     assert!(refusal.contains("function_bytes_max"), "{refusal}");
     let refusal = world
-        .refusal(with(Limits { core_instances_max: 1, ..limits() }))
+        .refusal(with(Limits {
+            core_instances_max: 1,
+            ..limits()
+        }))
         .await;
     assert!(refusal.contains("core_instances_max allows 1"), "{refusal}");
     let refusal = world
-        .refusal(with(Limits { memory_bytes_max: 1 << 16, ..limits() }))
+        .refusal(with(Limits {
+            memory_bytes_max: 1 << 16,
+            ..limits()
+        }))
         .await;
     assert!(refusal.contains("memory_bytes_max"), "{refusal}");
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("asset");
     std::fs::write(&path, [b'a'; 600]).unwrap();
-    let mut config = with(Limits { asset_bytes_max: 1000, ..limits() });
+    let mut config = with(Limits {
+        asset_bytes_max: 1000,
+        ..limits()
+    });
     config.assets.insert("a".into(), path.clone());
     world.load(config.clone()).await;
     config.assets.insert("b".into(), path);
@@ -233,7 +255,7 @@ async fn what_a_component_does_when_it_starts_is_limited() {
         ..Limits::default()
     };
     for (module, part) in [
-        ("(func $s (loop br 0)) (start $s)", "init_time_max = 100ms"),
+        ("(func $s (loop br 0)) (start $s)", "init_time_ms_max = 100"),
         (
             "(table 1 funcref) (func $s
                 (br_if 0 (i32.ne (i32.const -1)
@@ -272,23 +294,28 @@ async fn what_the_engine_does_not_have_is_refused() {
     ] {
         let (_folder, config) = component(&starting(module));
         let refusal = world.refusal(config).await;
-        assert!(refusal.contains("cannot be compiled"), "{module}: {refusal}");
+        assert!(
+            refusal.contains("cannot be compiled"),
+            "{module}: {refusal}"
+        );
     }
 }
 
 /// Modules nested in components are what wasmtime-wizer does not take.
 #[tokio::test]
 async fn components_that_cannot_be_photographed_still_load_or_say_why() {
-    let text = starting("").replacen(
-        "(component",
-        "(component (component (core module))",
-        1,
-    );
+    let text = starting("").replacen("(component", "(component (component (core module))", 1);
     let (_folder, config) = component(&text);
-    let reason = Sandbox::inspect(&config.path).unwrap().snapshot.unwrap_err();
+    let reason = Sandbox::inspect(&config.path)
+        .unwrap()
+        .snapshot
+        .unwrap_err();
     assert!(reason.contains("nested"), "{reason}");
     let refusal = world().refusal(config).await;
-    assert!(refusal.contains("contract's type"), "it got as far as its role: {refusal}");
+    assert!(
+        refusal.contains("contract's type"),
+        "it got as far as its role: {refusal}"
+    );
 }
 
 fn cached(folder: &Path) -> World {
@@ -369,7 +396,13 @@ async fn a_damaged_cache_is_mended() {
     let plugin = world.load(config("identity")).await;
     assert!(!plugin.load_report().cached);
     assert_eq!(post_one(&plugin, 5).await, Ok(5));
-    assert!(cached(folder.path()).load(config("identity")).await.load_report().cached);
+    assert!(
+        cached(folder.path())
+            .load(config("identity"))
+            .await
+            .load_report()
+            .cached
+    );
     drop(logged);
 }
 
@@ -398,9 +431,16 @@ fn components_are_described_without_running_them() {
     assert_eq!(inspection.not_a_plugin, None);
     assert_eq!(inspection.snapshot, Ok(()));
     assert!(inspection.capabilities.is_empty() && inspection.unknown_imports.is_empty());
-    assert!(inspection.imports.contains(&"consort:inference/tensors@0.1.0".to_owned()));
+    assert!(
+        inspection
+            .imports
+            .contains(&"consort:inference/tensors@0.1.0".to_owned())
+    );
     assert!(inspection.exports.contains(&"init".to_owned()));
-    assert_eq!(inspection.bytes, std::fs::metadata(guest("identity")).unwrap().len());
+    assert_eq!(
+        inspection.bytes,
+        std::fs::metadata(guest("identity")).unwrap().len()
+    );
 
     let socket = Sandbox::inspect(&guest("opens_socket")).unwrap();
     assert_eq!(socket.capabilities, [Capability::Network].into());
@@ -410,7 +450,12 @@ fn components_are_described_without_running_them() {
     assert_eq!(other.unknown_imports, ["a:b/c"]);
     assert!(other.not_a_plugin.unwrap().contains("no role is exported"));
     let (_folder, config) = bytes(b"hello");
-    assert!(Sandbox::inspect(&config.path).unwrap_err().to_string().contains("\"hello\""));
+    assert!(
+        Sandbox::inspect(&config.path)
+            .unwrap_err()
+            .to_string()
+            .contains("\"hello\"")
+    );
 }
 
 #[tokio::test]
@@ -418,7 +463,10 @@ async fn a_snapshot_is_the_state_after_init() {
     let world = world();
     let plugin = world.guest("loaded_table").await;
     assert_eq!(plugin.load_report().snapshot, Snapshot::Taken);
-    assert_eq!(post(&plugin, "default", [0, 2047]).await, [Ok(137), Ok(140)]);
+    assert_eq!(
+        post(&plugin, "default", [0, 2047]).await,
+        [Ok(137), Ok(140)]
+    );
     let failure = post_one(&plugin, 2048).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::InvalidArgument);
 }

@@ -1,0 +1,14 @@
+//! The sandbox, tested from outside with real components: one program, since linking
+//! the engine is what takes time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests, their shared parts too"
+)]
+
+mod behaviour;
+mod common;
+mod hostile;
+mod loading;

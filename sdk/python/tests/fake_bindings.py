@@ -1,0 +1,172 @@
+"""The modules that `componentize-py` generates, over tensors in memory.
+
+With them the code that runs inside a component only is tested in CPython. They follow
+`componentize-py bindings` for the worlds in `wit/`.
+"""
+
+import sys
+import types
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+from consort_sdk import _memory
+from consort_sdk.datatype import Datatype
+from consort_sdk.error import TensorError
+
+
+@dataclass(frozen=True)
+class Err(Exception):
+    value: object
+
+
+@dataclass
+class Ok:
+    value: object
+
+
+@dataclass
+class TensorErrorInvalid:
+    value: str
+
+
+HostDatatype = Enum("HostDatatype", {d.name: i for i, d in enumerate(Datatype)})
+Level = Enum("Level", ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"])
+
+
+@dataclass
+class AxisRange:
+    start: int
+    end: int
+
+
+class HostTensor:
+    """The tensor resource: it takes and gives the binding's types only."""
+
+    def __init__(self, handle):
+        self._handle = handle
+
+    @classmethod
+    def create(cls, datatype, shape, data):
+        assert isinstance(datatype, HostDatatype) and isinstance(data, bytes)
+        return cls(checked(_memory.Handle.create, Datatype[datatype.name], shape, data))
+
+    def datatype(self):
+        return HostDatatype[self._handle.datatype().name]
+
+    def shape(self):
+        return self._handle.shape()
+
+    def byte_length(self):
+        return self._handle.byte_length()
+
+    def read(self):
+        return self._handle.read()
+
+    def read_range(self, offset, length):
+        return checked(self._handle.read_range, offset, length)
+
+    def slice(self, ranges):
+        assert all(isinstance(each, AxisRange) for each in ranges)
+        return HostTensor(checked(self._handle.slice, [(r.start, r.end) for r in ranges]))
+
+    def reshape(self, shape):
+        return HostTensor(checked(self._handle.reshape, shape))
+
+    def pad(self, shape, value):
+        return HostTensor(checked(self._handle.pad, shape, value))
+
+    @classmethod
+    def stack(cls, tensors):
+        return cls(checked(_memory.Handle.stack, [tensor._handle for tensor in tensors]))
+
+    @classmethod
+    def concat(cls, tensors, axis):
+        return cls(checked(_memory.Handle.concat, [tensor._handle for tensor in tensors], axis))
+
+
+#: The real bindings keep the last error alive, and so whatever its frames hold.
+last_error = None
+
+
+def checked(operation, *arguments):
+    global last_error
+    try:
+        return operation(*arguments)
+    except TensorError as error:
+        last_error = Err(TensorErrorInvalid(str(error)))
+    raise last_error
+
+
+def record(name, *fields):
+    return dataclass(type(name, (), {"__annotations__": dict.fromkeys(fields, object)}))
+
+
+NamedTensor = record("NamedTensor", "name", "tensor")
+HostExample = record("HostExample", "key", "tensors")
+HostTensorSpec = record("HostTensorSpec", "name", "datatype", "shape")
+HostSignature = record("HostSignature", "inputs", "outputs")
+ErrorInvalidInput = record("ErrorInvalidInput", "value")
+ErrorFailed = record("ErrorFailed", "value")
+HostDescription = record("HostDescription", "signature", "answers")
+OutcomeForward = record("OutcomeForward", "value")
+OutcomeAnswer = record("OutcomeAnswer", "value")
+
+
+@contextmanager
+def component(assets=None, logged=None):
+    """Inside, `import consort_sdk` finds itself in a component. Log lines go to `logged`."""
+    assets = assets or {}
+    logged = [] if logged is None else logged
+
+    def read(name):
+        if name not in assets:
+            raise Err(f'there is no asset "{name}"')
+        return assets[name]
+
+    contents = {
+        "componentize_py_runtime": {},
+        "componentize_py_types": {"Err": Err, "Ok": Ok},
+        "wit_world": {},
+        "wit_world.exports": {},
+        "wit_world.exports.preprocess": {
+            "Description": HostDescription,
+            "Outcome_Forward": OutcomeForward,
+            "Outcome_Answer": OutcomeAnswer,
+        },
+        "wit_world.imports": {},
+        "wit_world.imports.assets": {"names": lambda: sorted(assets), "read": read},
+        "wit_world.imports.log": {
+            "Level": Level,
+            "log": lambda level, message: logged.append((level.name, message)),
+        },
+        "wit_world.imports.tensors": {
+            "AxisRange": AxisRange,
+            "Datatype": HostDatatype,
+            "Tensor": HostTensor,
+        },
+        "wit_world.imports.types": {
+            "Error_Failed": ErrorFailed,
+            "Error_InvalidInput": ErrorInvalidInput,
+            "Example": HostExample,
+            "NamedTensor": NamedTensor,
+            "Signature": HostSignature,
+            "TensorSpec": HostTensorSpec,
+        },
+    }
+    before = dict(sys.modules)
+    streams = sys.stdout, sys.stderr
+    for name in [name for name in sys.modules if name.partition(".")[0] == "consort_sdk"]:
+        del sys.modules[name]
+    for name, content in contents.items():
+        sys.modules[name] = module = types.ModuleType(name)
+        vars(module).update(content)
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], child, module)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+        sys.modules.clear()
+        sys.modules.update(before)
