@@ -202,6 +202,7 @@ fn kind_of(error: &PredictError) -> FailureKind {
     match error {
         PredictError::OutOfMemory(_) => FailureKind::OutOfMemory,
         PredictError::Contract(_) => FailureKind::ModelContract,
+        PredictError::InvalidInput(_) => FailureKind::InvalidArgument,
         _ => FailureKind::ModelFailed,
     }
 }

@@ -30,9 +30,10 @@ pub(crate) struct Arguments {
 
 /// What every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "For every command")]
 pub(crate) struct Global {
     /// What is logged to standard error: a level (error, warn, info, debug, trace) or a
-    /// filter such as "warn,consort_plugin=debug" [default: info for serve, else warn]
+    /// filter such as "warn,consort::plugin=debug" [default: info for serve, else warn]
     #[arg(long, global = true, value_name = "FILTER", env = "CONSORT_LOG")]
     pub(crate) log: Option<String>,
 

@@ -70,9 +70,8 @@ pub(crate) fn plugin(
     plugin: &manifest::Plugin,
     capabilities: BTreeSet<consort_plugin::Capability>,
 ) -> Result<consort_plugin::PluginConfig, InvalidName> {
-    let asset = |asset: &manifest::Named<PathBuf>| {
-        (asset.name.to_string(), file.resolve(&asset.value))
-    };
+    let asset =
+        |asset: &manifest::Named<PathBuf>| (asset.name.to_string(), file.resolve(&asset.value));
     Ok(consort_plugin::PluginConfig {
         name: PluginName::from_str(&plugin.name)?,
         version: plugin.version.to_string(),

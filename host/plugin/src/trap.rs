@@ -135,13 +135,13 @@ fn stack(error: &wasmtime::Error) -> String {
     let names: Vec<String> = backtrace
         .frames()
         .iter()
-        .take(FRAMES_MAX)
-        .map(|frame| {
-            let name = frame
-                .func_name()
-                .map_or_else(|| format!("function {}", frame.func_index()), without_hash);
-            excerpt(&name, FRAME_BYTES_MAX)
+        .map(|frame| match frame.func_name() {
+            Some(name) => readable(name),
+            None => format!("function {}", frame.func_index()),
         })
+        .filter(|name| !is_machinery(name))
+        .take(FRAMES_MAX)
+        .map(|name| excerpt(&name, FRAME_BYTES_MAX))
         .collect();
     if names.is_empty() {
         return String::new();
@@ -149,12 +149,17 @@ fn stack(error: &wasmtime::Error) -> String {
     format!("; in {}", names.join(" < "))
 }
 
-/// Drops the hash that Rust appends to a symbol.
-fn without_hash(name: &str) -> String {
-    match name.rsplit_once("::h") {
-        Some((path, hash)) if hash.len() == 16 => path.to_owned(),
-        _ => name.to_owned(),
-    }
+/// A symbol as its author wrote it, without the hash that tells versions apart.
+fn readable(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
+}
+
+/// What every panic passes through and no author wants to read.
+fn is_machinery(name: &str) -> bool {
+    ["std::", "core::", "alloc::", "__rustc"]
+        .iter()
+        .any(|start| name.starts_with(start))
+        || matches!(name, "abort" | "__rust_start_panic" | "rust_panic")
 }
 
 fn cut(message: String, bytes_max: usize) -> String {

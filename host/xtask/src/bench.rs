@@ -63,7 +63,7 @@ pub(crate) fn run(
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Failure::Sections(failed))
+    Err(Failure::Benches(failed))
 }
 
 /// Prints the names of all benches.

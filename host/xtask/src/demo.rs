@@ -12,16 +12,19 @@ use std::path::{Path, PathBuf};
 /// The manifest of the demo, from the repository's root on.
 const MANIFEST: &str = "examples/file-type/consort.toml";
 
-/// What is identified: this repository's own files, and what set-up fetched and built.
-const INPUTS: [&str; 9] = [
+/// What is identified, besides the program itself: some of this repository's own files, and
+/// what set-up fetched and built.
+const INPUTS: [&str; 11] = [
     "README.md",
     "LICENSE",
     "Cargo.toml",
     "Cargo.lock",
-    "host",
-    "sdk",
+    ".ci",
     "wit",
+    "sdk",
     "examples",
+    "host/onnx",
+    "host/xtask",
     ".setup/wheels",
 ];
 
@@ -45,6 +48,7 @@ pub(crate) fn run(layout: &Layout, metadata: &Metadata) -> Result<(), Failure> {
                 .iter()
                 .filter(|input| layout.root.join(input).exists()),
         )
+        .arg(layout.shown(&consort))
         .arg("--output")
         .arg(layout.shown(&output))
         .arg("--dead-letter")

@@ -69,8 +69,12 @@ pub(crate) enum Failure {
     #[error("{0} dependency arrow(s) point where they may not; each is said above")]
     Arrows(usize),
 
-    #[error("these sections failed: {}", .0.join(", "))]
-    Sections(Vec<String>),
+    #[error("these benches failed: {}", .0.join(", "))]
+    Benches(Vec<String>),
+
+    /// The task has told its user already, and its last words shall stay the last.
+    #[error("failed, as said above")]
+    Said,
 
     #[error("no bench is named {0:?}; `cargo xtask bench --list` names them")]
     NoSuchBench(String),

@@ -141,18 +141,22 @@ impl Report {
             ("time", Align::Right),
         ];
         println!("\n=== summary ===\n\n{}", table::render(&head, &rows));
-        let total = self.total();
-        println!("{} passed, {} failed", total.passed, total.failed);
-        let failed: Vec<String> = self
+        let failed: Vec<&str> = self
             .sections
             .iter()
             .filter(|section| !section.well || section.count.failed > 0)
-            .map(|section| section.title.to_owned())
+            .map(|section| section.title)
             .collect();
+        if !failed.is_empty() {
+            println!("failed: {}", failed.join(", "));
+        }
+        // The last line of all, for whoever reads only that.
+        let total = self.total();
+        println!("{} passed, {} failed", total.passed, total.failed);
         if failed.is_empty() {
             return Ok(());
         }
-        Err(Failure::Sections(failed))
+        Err(Failure::Said)
     }
 }
 
@@ -180,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_section_runs_and_the_failed_ones_are_named() {
+    fn every_section_runs_and_each_failure_counts() {
         let mut report = Report::default();
         report.section("one", |count| {
             count.passed = 3;
@@ -194,8 +198,7 @@ mod tests {
         });
         let total = report.total();
         assert_eq!((total.passed, total.failed), (4, 3));
-        let failure = report.finish().unwrap_err();
-        assert_eq!(failure.to_string(), "these sections failed: two, three");
+        assert!(matches!(report.finish(), Err(Failure::Said)));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Uses what every component may: clocks, a short sleep, random numbers, standard output.
 
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};

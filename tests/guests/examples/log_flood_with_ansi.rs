@@ -1,5 +1,7 @@
 //! Writes far more than it may to the log and both standard streams, in colours.
 
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
 consort_guests::guest!(consort_guests::nothing, |x| {
     consort_sdk::warn!("first \u{1b}[31mred\u{1b}[0m\nsecond line");
     for line in 0..x {

@@ -2,6 +2,8 @@
 //! and of other tenants, shows. Prints in `init` if its config says so, which keeps a
 //! stream open and so makes a snapshot impossible.
 
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
 use std::cell::Cell;
 
 thread_local! {

@@ -55,6 +55,18 @@ async fn one_poison_in_64_is_found_in_12_more_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_model_cannot_take_is_the_clients_fault_alone() {
+    let fails = |ids: &[i64], rows| match ids.contains(&3) {
+        true => Err(PredictError::InvalidInput("no UTF-8".to_owned())),
+        false => Ok(rows),
+    };
+    let stage = Stage::new(Fake::new().predicts(fails), config(8));
+    let answers = stage.infer(examples(0..8)).await;
+    let expected = all_but(0..8, &[3], FailureKind::InvalidArgument);
+    assert_eq!(told(&answers), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_poisons_are_found_and_odd_batches_split() {
     let stage = Stage::new(Fake::new().fails_on(&[2, 3, 9]), config(16));
     let answers = stage.infer(examples(0..11)).await;
