@@ -143,7 +143,7 @@ fn serving_an_mlp() {
          [[ensemble.iris.step]]\nplugin = \"mlp\"\nname = \"standardise\"\nrole = \"preprocess\"\n\
          [[ensemble.iris.step]]\nmodel = \"mlp\"\n\
          [[ensemble.iris.step]]\nplugin = \"mlp\"\nname = \"best\"\nrole = \"postprocess\"\n",
-        consort_tests::guests().join("mlp.wasm"),
+        consort_tests::guest("mlp"),
     );
     let path = folder.path().join("consort.toml");
     std::fs::write(&path, manifest).expect("a manifest");

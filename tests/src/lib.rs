@@ -29,12 +29,13 @@ pub fn prepared(path: impl AsRef<Path>) -> PathBuf {
     path
 }
 
-/// The folder of guest components built for tests.
-pub fn guests() -> PathBuf {
-    match std::env::var_os("CONSORT_GUESTS") {
-        Some(folder) => folder.into(),
-        None => prepared("target/wasm32-wasip2/guest/examples"),
-    }
+/// A guest component built for tests, by name.
+pub fn guest(name: &str) -> PathBuf {
+    let folder = match std::env::var_os("CONSORT_GUESTS") {
+        Some(folder) => PathBuf::from(folder),
+        None => root().join("target/wasm32-wasip2/guest/examples"),
+    };
+    prepared(folder.join(format!("{name}.wasm")))
 }
 
 /// The `consort` binary beside this test's own executable.

@@ -1,6 +1,6 @@
 //! Wrong manifests, plugins and models: every message says what, where and what to do.
 
-use consort_tests::{consort, guests, prepared, root, run};
+use consort_tests::{consort, guest, prepared, root, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -66,12 +66,7 @@ impl Case {
 
     /// Uses a test guest as the post-processor.
     fn with_guest(self, name: &str) -> Self {
-        let guest = guests().join(format!("{name}.wasm"));
-        assert!(
-            guest.exists(),
-            "{} is missing: run `cargo xtask test`",
-            guest.display()
-        );
+        let guest = guest(name);
         self.replace(
             "components/file_type_labels.wasm",
             &guest.display().to_string(),
@@ -164,7 +159,11 @@ fn a_plugin_that_is_no_wasm() {
 fn a_core_module_instead_of_a_component() {
     Case::new()
         .write("components/file_type_features.wasm", b"\0asm\x01\0\0\0")
-        .fails_with(&["core WebAssembly module", "a component is expected", "wasm32-wasip2"]);
+        .fails_with(&[
+            "core WebAssembly module",
+            "a component is expected",
+            "wasm32-wasip2",
+        ]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! probabilities that were computed without ONNX Runtime.
 
 use consort_tests::server::Server;
-use consort_tests::{consort, guests, root, run};
+use consort_tests::{consort, guest, root, run};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,7 @@ const MEAN: f64 = 0.5;
 const DEVIATION: f64 = 2.0;
 
 fn manifest(folder: &Path) -> PathBuf {
-    let plugin = guests().join("mlp.wasm");
-    assert!(
-        plugin.exists(),
-        "{} is missing: run `cargo xtask test`",
-        plugin.display()
-    );
+    let plugin = guest("mlp");
     let text = format!(
         "consort = 1\n\
          [model.mlp]\npath = {:?}\nreplicas = 2\n\

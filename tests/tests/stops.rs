@@ -2,7 +2,7 @@
 //! is done is kept, the rest is said, and the neighbours go on.
 
 use consort_tests::server::Server;
-use consort_tests::{Ran, consort, guests, run};
+use consort_tests::{Ran, consort, run};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -11,12 +11,7 @@ use std::process::{Command, Stdio};
 
 /// An ensemble of one plugin, which reads a number and writes a number.
 fn manifest(folder: &Path, guest: &str, limits: &str) -> PathBuf {
-    let plugin = guests().join(format!("{guest}.wasm"));
-    assert!(
-        plugin.exists(),
-        "{} is missing: run `cargo xtask test`",
-        plugin.display()
-    );
+    let plugin = consort_tests::guest(guest);
     let text = format!(
         "consort = 1\n[plugin.guest]\npath = {plugin:?}\n[[ensemble.numbers.step]]\nplugin = \"guest\"\n\
          role = \"postprocess\"\n[plugin.guest.limits]\n{limits}\n"

@@ -72,7 +72,8 @@ class FileLabels(consort.Postprocess):
                 f'tensor "{SCORES}": there are {len(scores)} scores, {len(self.rows)} are '
                 "expected, one for each of `target_labels_space`"
             )
-        if any(map(math.isnan, scores)):
+        # The sum is fast, and it is a number where all scores are.
+        if math.isnan(sum(scores)) and any(map(math.isnan, scores)):
             raise consort.InvalidInput(f'tensor "{SCORES}": a score is not a number')
         score = max(scores)
         threshold, sure, unsure = self.rows[scores.index(score)]

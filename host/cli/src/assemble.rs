@@ -270,7 +270,7 @@ impl Assembly<'_> {
                         entry
                             .steps()
                             .get(problem.index)
-                            .map_or(entry.name.place, |step| step_place(step))
+                            .map_or(entry.name.place, step_place)
                     };
                     for problem in &error.problems {
                         let help = problem.help.clone().unwrap_or_default();

@@ -400,6 +400,9 @@ mod tests {
                 .contains("axis 2 does not exist")
         );
         assert!(stack(&[]).is_err());
+        // No element, and more blocks than anyone can walk over.
+        let hollow = numbers(&[usize::MAX >> 8, 0]);
+        assert_eq!(concat(&[&hollow, &hollow], 1).unwrap(), hollow);
     }
 
     fn any_shape() -> impl Strategy<Value = Vec<usize>> {

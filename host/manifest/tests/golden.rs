@@ -86,6 +86,9 @@ fn the_json_schema_is_committed() {
 
 #[test]
 fn the_reference_is_committed() {
-    let difference = compare(&room("../../docs/manifest.md"), &consort_manifest::reference());
+    let difference = compare(
+        &room("../../docs/manifest.md"),
+        &consort_manifest::reference(),
+    );
     assert_eq!(difference, None);
 }

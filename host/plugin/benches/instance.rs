@@ -44,24 +44,18 @@ async fn run() -> Vec<String> {
         cache_dir: Some(cache.path().join("cache")),
         ..Config::default()
     };
+    println!("one call with one example, median of all calls (and of the quietest round)");
+    println!("{:<40} {:>20} {:>20}", "settings", "fresh", "reused");
+    // By itself first: the clocks of the other sandboxes disturb it.
+    let mut alone = [Subject::load("in use, alone".to_owned(), &base).await];
+    measure(&mut alone).await;
     let mut subjects = Vec::new();
     for (name, config) in sweep(&base) {
         subjects.push(Subject::load(name, &config).await);
     }
-    for _ in 0..ROUNDS {
-        for subject in &mut subjects {
-            subject.fresh.measure().await;
-            subject.reused.measure().await;
-        }
-    }
-    println!("one call with one example, median of all calls (and of the quietest round)");
-    println!("{:<40} {:>20} {:>20}", "settings", "fresh", "reused");
-    for subject in &mut subjects {
-        let (fresh, reused) = (subject.fresh.text(), subject.reused.text());
-        println!("{:<40} {fresh:>20} {reused:>20}", subject.name);
-    }
+    measure(&mut subjects).await;
     println!("goals of the settings in use: fresh {FRESH_GOAL:?}, reused {REUSED_GOAL:?}");
-    let in_use = subjects.first().expect("the settings in use");
+    let [in_use] = &alone;
     let missed = |what: &str, series: &Series, goal: Duration| {
         let quietest = series.quietest();
         (quietest > goal * NOISE).then(|| format!("{what} {quietest:?} over {goal:?}"))
@@ -69,6 +63,20 @@ async fn run() -> Vec<String> {
     let fresh = missed("fresh", &in_use.fresh, FRESH_GOAL);
     let reused = missed("reused", &in_use.reused, REUSED_GOAL);
     fresh.into_iter().chain(reused).collect()
+}
+
+/// Measures and prints.
+async fn measure(subjects: &mut [Subject]) {
+    for _ in 0..ROUNDS {
+        for subject in &mut *subjects {
+            subject.fresh.measure().await;
+            subject.reused.measure().await;
+        }
+    }
+    for subject in subjects {
+        let (fresh, reused) = (subject.fresh.text(), subject.reused.text());
+        println!("{:<40} {fresh:>20} {reused:>20}", subject.name);
+    }
 }
 
 /// One setting, and what was measured under it.

@@ -33,8 +33,8 @@ pub struct Config {
     pub idle_instances_max: u32,
     /// How long an instance may be idle before it ends.
     pub idle_time_max: Duration,
-    /// How often running guests are looked at: the grain of `call_time_max`, and how
-    /// long one guest may keep a thread from others.
+    /// How often running guests are looked at: the grain of `call_time_ms_max`, and
+    /// how long one guest may keep a thread from others.
     pub epoch_tick: Duration,
     /// Stack of one guest call; deeper recursion is a trap.
     pub stack_bytes_max: usize,
@@ -66,6 +66,10 @@ pub struct Sandbox {
 
 /// Address space of one linear memory: enough for bounds to need no checks.
 const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+/// Memories of all instances together; more address space than that is not to be had on
+/// every system. Up to 1,024 instances it is enough for each to have its maximum; beyond,
+/// components of several memories may find none free.
+const MEMORIES_MAX: u32 = 8_192;
 /// Shape of one pool slot. `Limits` may ask for less, never for more.
 pub(crate) const MEMORIES_PER_INSTANCE_MAX: u32 = 8;
 pub(crate) const TABLES_PER_INSTANCE_MAX: u32 = 32;
@@ -171,10 +175,13 @@ impl std::fmt::Debug for Sandbox {
 
 fn engine_config(config: &Config) -> wasmtime::Config {
     let instances = config.instances_max.max(1);
+    let memories = instances
+        .saturating_mul(MEMORIES_PER_INSTANCE_MAX)
+        .min(MEMORIES_MAX.max(instances));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_INSTANCE_MAX))
-        .total_memories(instances.saturating_mul(MEMORIES_PER_INSTANCE_MAX))
+        .total_memories(memories)
         .total_tables(instances.saturating_mul(TABLES_PER_INSTANCE_MAX))
         .total_stacks(instances)
         .max_core_instances_per_component(CORE_INSTANCES_PER_INSTANCE_MAX)

@@ -19,14 +19,17 @@
 //!
 //! The way of a call: [`Plugin`] (`plugin.rs`) splits it by tenant and by failure
 //! (`split.rs`), `call.rs` makes one crossing into one instance, which `pool.rs` hands
-//! out and `link/` gives its imports. The way of a load: `load.rs`, with `scan.rs`,
-//! `world.rs`, `snapshot.rs` and `cache.rs`.
+//! out and `link/` gives its imports. The way of a load: `load.rs`, with `files.rs`,
+//! `scan.rs`, `world.rs`, `compile.rs`, `snapshot.rs`, `cache.rs` and `describe.rs`.
 
 mod cache;
 mod call;
 mod capability;
+mod compile;
+mod describe;
 mod engine;
 mod errors;
+mod files;
 mod inspect;
 mod instance;
 mod limits;

@@ -1,6 +1,9 @@
 //! The picture of a component after `init`: the component is given doors through which
 //! its memory and globals can be read (`wasmtime-wizer`), initialised with its real
 //! imports, read, and written anew with what was found as its beginning.
+//!
+//! Everything that `init` left in memory is in the picture, random numbers too: the seeds
+//! of hash tables made in `init` are the same in every instance and at every start.
 
 use crate::engine::Sandbox;
 use crate::errors::LoadProblem;

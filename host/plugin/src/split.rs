@@ -60,7 +60,7 @@ impl Splitter {
             }
             CallError::Limit { .. } | CallError::Trapped(_) | CallError::Contract(_) => true,
             // Another try cannot change these.
-            CallError::Deadline(_) | CallError::Internal(_) => false,
+            CallError::Deadline(_) | CallError::Exhausted(_) | CallError::Internal(_) => false,
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) enum CallError {
     Contract(String),
     /// The caller's deadline passed.
     Deadline(String),
+    /// There is no room for an instance of this shape just now.
+    Exhausted(String),
     /// A defect of the host.
     Internal(String),
 }
@@ -52,7 +54,10 @@ impl CallError {
             return limit(Limit::Tensors);
         }
         if error.is::<PoolConcurrencyLimitError>() {
-            return Self::Internal(format!("the pool of instances is exhausted: {error}"));
+            return Self::Exhausted(format!(
+                "no room for another instance: {error}; lower instances_max, which is more than \
+                 components of several memories can have"
+            ));
         }
         if let Some(refused) = state.refused() {
             return limit(refused);
@@ -91,6 +96,7 @@ impl CallError {
             Self::Trapped(_) => FailureKind::PluginTrapped,
             Self::Contract(_) => FailureKind::PluginContract,
             Self::Deadline(_) => FailureKind::DeadlineExceeded,
+            Self::Exhausted(_) => FailureKind::Unavailable,
             Self::Internal(_) => FailureKind::Internal,
         }
     }
@@ -101,6 +107,7 @@ impl CallError {
             | Self::Trapped(message)
             | Self::Contract(message)
             | Self::Deadline(message)
+            | Self::Exhausted(message)
             | Self::Internal(message) => message,
         }
     }
@@ -119,7 +126,9 @@ fn reason(error: &wasmtime::Error) -> String {
         return refused.to_string();
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::StackOverflow) => "call stack exhausted: the recursion is too deep".to_owned(),
+        Some(Trap::StackOverflow) => {
+            "call stack exhausted: recursion deeper than stack_bytes_max allows".to_owned()
+        }
         Some(Trap::UnreachableCodeReached) => {
             "trapped: `unreachable` was executed (a panic or an abort)".to_owned()
         }

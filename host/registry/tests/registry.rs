@@ -1,5 +1,7 @@
 //! Loading, keeping, publishing and draining, with a handler that negates numbers.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use consort_batching::Metrics;
 use consort_inference::{
     Batch, BoxFuture, Call, Datatype, Endpoint, Example, Failure, ModelHandler, PredictError,
@@ -30,7 +32,8 @@ impl ModelHandler for Negate {
     fn predict(&self, batch: &Batch) -> Result<Vec<Tensors>, PredictError> {
         let negate = |row: &Tensors| {
             let x = row.tensor("x").unwrap().to_vec::<i64>().unwrap();
-            let y = Tensor::from_slice(vec![1], &[-x[0]]).unwrap();
+            let y: Vec<i64> = x.iter().map(|x| -x).collect();
+            let y = Tensor::from_slice(vec![1], &y).unwrap();
             Tensors::from_named([("y".into(), y)]).unwrap()
         };
         Ok(batch.rows().iter().map(negate).collect())

@@ -11,8 +11,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// How many of a failed program's last lines its error repeats.
-const TAIL_LINES_MAX: usize = 25;
+/// How many of a failed program's last lines its error repeats, of each of its two streams:
+/// the streams come in no certain order, and a busy one must not push out the other.
+const TAIL_LINES_MAX: usize = 20;
 
 /// How often a silent program shows that it still runs.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -39,7 +40,7 @@ pub(crate) enum ProcessError {
         source: io::Error,
         advice: Option<String>,
     },
-    #[error("`{line}` failed ({status}){}{}", Tail(.tail), Advice(.advice))]
+    #[error("`{line}` failed ({status}){}{}", LastLines(.tail), Advice(.advice))]
     Failed {
         line: String,
         status: ExitStatus,
@@ -59,7 +60,13 @@ enum Origin {
 
 struct Advice<'a>(&'a Option<String>);
 
-struct Tail<'a>(&'a [String]);
+struct LastLines<'a>(&'a [String]);
+
+/// The last lines of a stream.
+#[derive(Debug, Default)]
+struct Tail {
+    lines: VecDeque<String>,
+}
 
 // === impl Program ===
 
@@ -109,7 +116,7 @@ impl Program {
             Ok(status) => status,
             Err(source) => return Err(self.not_started(source)),
         };
-        self.check(status, VecDeque::new())
+        self.check(status, Vec::new())
     }
 
     /// Runs silently and returns what it wrote to standard output.
@@ -120,20 +127,26 @@ impl Program {
             Err(source) => return Err(self.not_started(source)),
         };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut tail = Tail::default();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        self.check(output.status, stderr.lines().map(str::to_owned).collect())?;
+        stderr.lines().for_each(|line| tail.push(line));
+        self.check(output.status, tail.lines.into())?;
         Ok(text)
     }
 
     /// Runs silently while `step` shows that time passes; a failure repeats the last lines.
     pub(crate) fn quietly(mut self, step: &mut Step) -> Result<(), ProcessError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut tail = VecDeque::new();
+        let (mut stdout, mut stderr) = (Tail::default(), Tail::default());
         let status = self.watch(
-            |_, line| push_tail(&mut tail, line),
+            |origin, line| match origin {
+                Origin::Stdout => stdout.push(line),
+                Origin::Stderr => stderr.push(line),
+            },
             || step.still_running(),
         )?;
-        self.check(status, tail)
+        let last = stdout.lines.into_iter().chain(stderr.lines);
+        self.check(status, last.collect())
     }
 
     /// Runs and shows what it writes to standard output line by line as it comes, each line
@@ -159,7 +172,7 @@ impl Program {
             },
             || {},
         )?;
-        self.check(status, VecDeque::new())
+        self.check(status, Vec::new())
     }
 
     /// The command as a person would type it.
@@ -226,17 +239,14 @@ impl Program {
         }
     }
 
-    fn check(&self, status: ExitStatus, mut tail: VecDeque<String>) -> Result<(), ProcessError> {
+    fn check(&self, status: ExitStatus, tail: Vec<String>) -> Result<(), ProcessError> {
         if status.success() {
             return Ok(());
-        }
-        while tail.len() > TAIL_LINES_MAX {
-            tail.pop_front();
         }
         Err(ProcessError::Failed {
             line: self.line(),
             status,
-            tail: tail.into(),
+            tail,
             advice: self.advice.clone(),
         })
     }
@@ -270,16 +280,6 @@ fn read_lines(
     })
 }
 
-fn push_tail(tail: &mut VecDeque<String>, line: &str) {
-    if line.trim().is_empty() {
-        return;
-    }
-    if tail.len() == TAIL_LINES_MAX {
-        tail.pop_front();
-    }
-    tail.push_back(line.to_owned());
-}
-
 fn shown(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
@@ -302,7 +302,21 @@ impl std::fmt::Display for Advice<'_> {
 
 // === impl Tail ===
 
-impl std::fmt::Display for Tail<'_> {
+impl Tail {
+    fn push(&mut self, line: &str) {
+        if line.trim().is_empty() {
+            return;
+        }
+        if self.lines.len() == TAIL_LINES_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line.to_owned());
+    }
+}
+
+// === impl LastLines ===
+
+impl std::fmt::Display for LastLines<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.0.is_empty() {
             return Ok(());
@@ -360,10 +374,9 @@ mod tests {
         };
         assert_eq!(line, "sh -c 'seq 1 40; echo wrong >&2; exit 3'");
         assert_eq!(status.code(), Some(3));
-        assert_eq!(tail.len(), TAIL_LINES_MAX);
-        assert!(tail.contains(&"wrong".to_owned()), "{tail:?}");
-        assert!(tail.contains(&"40".to_owned()), "{tail:?}");
-        assert!(!tail.contains(&"1".to_owned()), "{tail:?}");
+        let numbers = (41 - TAIL_LINES_MAX..=40).map(|number| number.to_string());
+        let expected: Vec<String> = numbers.chain(["wrong".to_owned()]).collect();
+        assert_eq!(*tail, expected);
         assert!(
             error.to_string().contains("its last lines:\n    "),
             "{error}"

@@ -19,6 +19,16 @@ const WORLD: &str = "postprocess-plugin";
 /// The module that has the plugin.
 const MODULE: &str = "labels";
 
+/// How it is made. Without the stand-ins for WASI it would import sockets and files, which
+/// the sandbox refuses.
+const ARGUMENTS: [&str; 5] = [
+    "--stub-wasi",
+    "--python-path",
+    "examples/file-type/python",
+    "--python-path",
+    "sdk/python",
+];
+
 /// What it is made from, from the repository's root on: folders and files.
 const INPUTS: [&str; 3] = [
     "wit",
@@ -49,8 +59,7 @@ pub(crate) fn build(
     let partial = layout.stamps().join("partial.wasm");
     Program::new(layout.venv().join("bin/componentize-py"))
         .args(["--wit-path", "wit", "--world", WORLD, "componentize"])
-        .args(["--python-path", "examples/file-type/python"])
-        .args(["--python-path", "sdk/python"])
+        .args(ARGUMENTS)
         .arg(MODULE)
         .arg("--output")
         .arg(&partial)
@@ -71,6 +80,7 @@ fn made_from(root: &Path, tool_version: &str) -> Result<String, Failure> {
     stamp.text("componentize-py", tool_version);
     stamp.text("world", WORLD);
     stamp.text("module", MODULE);
+    stamp.text("arguments", &ARGUMENTS.join(" "));
     for input in INPUTS {
         let input = root.join(input);
         let files = if input.is_dir() {

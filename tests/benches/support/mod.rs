@@ -51,6 +51,8 @@ pub(crate) fn raw_sweep(model: &Path, show: bool) -> f64 {
         "--bench",
         "sweep",
         "--",
+        "--seconds",
+        "0.2",
     ]);
     let ran = consort_tests::run(command.arg(model));
     assert_eq!(ran.status, 0, "{}", ran.stderr);

@@ -1,5 +1,6 @@
 //! Uses what every component may: clocks, a short sleep, random numbers, standard output.
 
+#![expect(clippy::disallowed_methods, reason = "a guest has no tokio")]
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::collections::HashSet;

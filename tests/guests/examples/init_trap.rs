@@ -1,5 +1,7 @@
 //! Panics in `init`.
 
+#![expect(clippy::panic, reason = "that is what it is for")]
+
 use consort_sdk::Error;
 
 fn init(config: &str) -> Result<(), Error> {

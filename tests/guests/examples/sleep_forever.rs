@@ -1,5 +1,7 @@
 //! Sleeps on the marked example for longer than anyone waits.
 
+#![expect(clippy::disallowed_methods, reason = "a guest has no tokio")]
+
 use consort_guests::MARK;
 use std::time::Duration;
 

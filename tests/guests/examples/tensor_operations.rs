@@ -1,6 +1,7 @@
 //! Uses every operation on tensors, with arguments that fit and arguments that do not.
 
 use consort_sdk::{Error, Tensor, TensorError};
+use std::ops::Range;
 
 /// Panics, and so traps, where an operation does other than it should.
 fn check() -> Result<(), TensorError> {
@@ -25,7 +26,10 @@ fn check() -> Result<(), TensorError> {
     let bad: [(Bad, &str); 7] = [
         (|t| t.reshape(&[13]), "12"),
         (|t| t.slice(&[0..4, 0..1]), "lies outside"),
-        (|t| t.slice(&[2..1, 0..1]), "lies outside"),
+        (
+            |t| t.slice(&[Range { start: 2, end: 1 }, 0..1]),
+            "lies outside",
+        ),
         (|t| t.pad(&[1, 1], 0i32), "cannot pad"),
         (|t| Tensor::concat(&[t], 2), "axis 2"),
         (|_| Tensor::stack(&[]), "no tensors"),
@@ -34,7 +38,7 @@ fn check() -> Result<(), TensorError> {
     for (bad, expected) in bad {
         let message = match bad(&tensor) {
             Err(error) => error.to_string(),
-            Ok(made) => panic!("{made:?} was made"),
+            Ok(made) => format!("{made:?} was made"),
         };
         assert!(message.contains(expected), "{message}");
     }

@@ -160,7 +160,7 @@ fn show(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
         } = stats;
         let ms = elapsed.as_secs_f64() * 1e3 / calls.max(1) as f64;
         let line = format!(
-            "{examples} examples, {answers} answered, {failures} failed, {ms:.2} ms a call of {:.1}",
+            "{examples} examples, {answers} answered, {failures} failed, {ms:.2} ms (waiting included) a call of {:.1}",
             examples as f64 / calls.max(1) as f64
         );
         summary.add_line(format!("{stage} {name}"), line);
