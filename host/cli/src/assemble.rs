@@ -3,16 +3,18 @@
 
 use crate::args::Global;
 use crate::configs;
+use crate::exit::Exit;
 use crate::host::{Host, Telemetry};
 use crate::manifest::ManifestFile;
-use crate::steps::{ModelStep, PostprocessStep, PreprocessStep};
+use crate::print;
+use crate::steps::{ModelStep, PluginStep};
 use consort_ensemble::{CompileProblem, Ensemble, Plan, PlannedStep, Step};
 use consort_inference::{Endpoint, ModelHandler, ModelId};
 use consort_manifest::{
     self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns,
 };
 use consort_onnx::{ModelSource, OnnxHandler};
-use consort_plugin::{Capability, Plugin, Sandbox, Snapshot};
+use consort_plugin::{Capability, Plugin, Role, Sandbox, Snapshot};
 use consort_registry::{LoadError, Model, Registry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,8 +22,25 @@ use std::str::FromStr;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
+/// Reads a manifest and puts it to work. Everything that is wrong has been shown when this
+/// fails.
+pub(crate) async fn load(
+    path: &Path,
+    global: &Global,
+    telemetry: &mut Telemetry,
+) -> Result<(ManifestFile, Host), Exit> {
+    let file = ManifestFile::read(path)?;
+    match assemble(&file, global, telemetry).await {
+        Ok(host) => Ok((file, host)),
+        Err(problems) => {
+            print::note(&problems.to_string());
+            Err(Exit::Unusable)
+        }
+    }
+}
+
 /// Loads models and plugins at the same time, then compiles the ensembles.
-pub(crate) async fn assemble(
+async fn assemble(
     file: &ManifestFile,
     global: &Global,
     telemetry: &mut Telemetry,
@@ -329,19 +348,18 @@ impl Assembly<'_> {
         name: &Located<String>,
         role: Option<&Located<manifest::Role>>,
     ) -> Option<Arc<dyn Step>> {
-        let preprocess = || Some(Arc::new(PreprocessStep::new(plugin)?) as Arc<dyn Step>);
-        let postprocess = || Some(Arc::new(PostprocessStep::new(plugin)?) as Arc<dyn Step>);
+        let playing = |role: Role| {
+            let step = PluginStep::new(plugin, role)?;
+            Some(Arc::new(step) as Arc<dyn Step>)
+        };
         let (step, wanted) = match role.map(|role| **role) {
-            Some(manifest::Role::Preprocess) => (preprocess(), "preprocess"),
-            Some(manifest::Role::Postprocess) => (postprocess(), "postprocess"),
-            None => match (preprocess(), postprocess()) {
+            Some(manifest::Role::Preprocess) => (playing(Role::Preprocess), "preprocess"),
+            Some(manifest::Role::Postprocess) => (playing(Role::Postprocess), "postprocess"),
+            None => match (playing(Role::Preprocess), playing(Role::Postprocess)) {
                 (Some(_), Some(_)) => {
                     let message = format!("plugin \"{}\" plays both roles", name.value);
-                    self.problem(
-                        name.place,
-                        message,
-                        "add role = \"preprocess\" or role = \"postprocess\" to this step",
-                    );
+                    let help = "add role = \"preprocess\" or role = \"postprocess\" to this step";
+                    self.problem(name.place, message, help);
                     return None;
                 }
                 (step, None) | (None, step) => (step, "preprocess or postprocess"),

@@ -1,28 +1,20 @@
 //! Plugins and models as steps of an ensemble.
 
-use consort_batching::Batcher;
 use consort_ensemble::Step;
 use consort_inference::{
     BoxFuture, Call, Example, Failure, ModelId, Outcome, Signature, Stage, StageKind, TensorSpec,
 };
-use consort_plugin::Plugin;
+use consort_plugin::{Plugin, Role};
 use consort_registry::Model;
 use std::sync::Arc;
 
-/// A plugin's pre-processing role.
-pub(crate) struct PreprocessStep {
+/// One role of a plugin.
+pub(crate) struct PluginStep {
     stage: Stage,
     id: ModelId,
     signature: Signature,
     answers: Vec<TensorSpec>,
-    plugin: Arc<Plugin>,
-}
-
-/// A plugin's post-processing role.
-pub(crate) struct PostprocessStep {
-    stage: Stage,
-    id: ModelId,
-    signature: Signature,
+    role: Role,
     plugin: Arc<Plugin>,
 }
 
@@ -32,23 +24,30 @@ pub(crate) struct ModelStep {
     model: Arc<Model>,
 }
 
-// === impl PreprocessStep ===
+// === impl PluginStep ===
 
-impl PreprocessStep {
-    /// `None` when the plugin does not play this role.
-    pub(crate) fn new(plugin: &Arc<Plugin>) -> Option<Self> {
-        let description = plugin.preprocess()?;
+impl PluginStep {
+    /// `None` when the plugin does not play the role.
+    pub(crate) fn new(plugin: &Arc<Plugin>, role: Role) -> Option<Self> {
+        let (signature, answers) = match role {
+            Role::Preprocess => {
+                let description = plugin.preprocess()?.clone();
+                (description.signature, description.answers)
+            }
+            Role::Postprocess => (plugin.postprocess()?.clone(), Vec::new()),
+        };
         Some(Self {
-            stage: Stage::new(StageKind::Preprocess, plugin.name().as_str()),
+            stage: Stage::new(role.stage(), plugin.name().as_str()),
             id: ModelId::new(plugin.name().as_str(), plugin.version()),
-            signature: description.signature.clone(),
-            answers: description.answers.clone(),
+            signature,
+            answers,
+            role,
             plugin: plugin.clone(),
         })
     }
 }
 
-impl Step for PreprocessStep {
+impl Step for PluginStep {
     fn stage(&self) -> &Stage {
         &self.stage
     }
@@ -70,50 +69,16 @@ impl Step for PreprocessStep {
         examples: Vec<Example>,
         call: Call,
     ) -> BoxFuture<'_, Vec<Result<Outcome, Failure>>> {
-        Box::pin(self.plugin.run_preprocess(examples, call))
-    }
-}
-
-// === impl PostprocessStep ===
-
-impl PostprocessStep {
-    /// `None` when the plugin does not play this role.
-    pub(crate) fn new(plugin: &Arc<Plugin>) -> Option<Self> {
-        let signature = plugin.postprocess()?;
-        Some(Self {
-            stage: Stage::new(StageKind::Postprocess, plugin.name().as_str()),
-            id: ModelId::new(plugin.name().as_str(), plugin.version()),
-            signature: signature.clone(),
-            plugin: plugin.clone(),
-        })
-    }
-}
-
-impl Step for PostprocessStep {
-    fn stage(&self) -> &Stage {
-        &self.stage
-    }
-
-    fn model_id(&self) -> &ModelId {
-        &self.id
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn run(
-        &self,
-        examples: Vec<Example>,
-        call: Call,
-    ) -> BoxFuture<'_, Vec<Result<Outcome, Failure>>> {
-        Box::pin(async move {
-            let results = self.plugin.run_postprocess(examples, call).await;
-            results
-                .into_iter()
-                .map(|result| result.map(Outcome::Forward))
-                .collect()
-        })
+        match self.role {
+            Role::Preprocess => Box::pin(self.plugin.run_preprocess(examples, call)),
+            Role::Postprocess => Box::pin(async move {
+                let results = self.plugin.run_postprocess(examples, call).await;
+                results
+                    .into_iter()
+                    .map(|result| result.map(Outcome::Forward))
+                    .collect()
+            }),
+        }
     }
 }
 
@@ -123,10 +88,6 @@ impl ModelStep {
     pub(crate) fn new(model: Arc<Model>) -> Self {
         let stage = Stage::new(StageKind::Inference, model.id().name.clone());
         Self { stage, model }
-    }
-
-    fn batcher(&self) -> &Batcher {
-        self.model.batcher()
     }
 }
 
@@ -149,7 +110,7 @@ impl Step for ModelStep {
         call: Call,
     ) -> BoxFuture<'_, Vec<Result<Outcome, Failure>>> {
         Box::pin(async move {
-            let results = self.batcher().infer(examples, call).await;
+            let results = self.model.batcher().infer(examples, call).await;
             results
                 .into_iter()
                 .map(|result| result.map(Outcome::Forward))

@@ -1,7 +1,7 @@
 //! `consort check`: everything that is wrong, or what there is.
 
 use crate::args::{Check, Global};
-use crate::assemble::assemble;
+use crate::assemble::load;
 use crate::exit::Exit;
 use crate::host::{Host, Telemetry};
 use crate::manifest::ManifestFile;
@@ -10,29 +10,24 @@ use consort_inference::{Endpoint, TensorSpec};
 
 /// Checks the text, then loads everything and puts it together, but serves nothing.
 pub(crate) async fn check(global: &Global, check: Check) -> Exit {
-    let file = match ManifestFile::read(&check.manifest) {
-        Ok(file) => file,
-        Err(message) => {
-            print::note(&message);
-            return Exit::Unusable;
-        }
+    let checked = if check.syntax_only {
+        ManifestFile::read(&check.manifest).map(|_| {
+            format!(
+                "{}: the text is right; nothing was loaded",
+                check.manifest.display()
+            )
+        })
+    } else {
+        load(&check.manifest, global, &mut Telemetry::new())
+            .await
+            .map(|(_, host)| overview(&host))
     };
-    if check.syntax_only {
-        print::out(&format!(
-            "{}: the text is right; nothing was loaded",
-            check.manifest.display()
-        ));
-        return Exit::Success;
-    }
-    match assemble(&file, global, &mut Telemetry::new()).await {
-        Ok(host) => {
-            print::out(&overview(&host));
+    match checked {
+        Ok(text) => {
+            print::out(&text);
             Exit::Success
         }
-        Err(problems) => {
-            print::note(&problems.to_string());
-            Exit::Unusable
-        }
+        Err(exit) => exit,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `consort run`: files or lines in, one line out for each.
 
 use crate::args::{Global, InputFormat, Run};
-use crate::assemble::assemble;
+use crate::assemble::load;
 use crate::configs;
 use crate::exit::Exit;
 use crate::host::{Host, Telemetry};
@@ -11,47 +11,42 @@ use consort_ensemble::{Ensemble, StepStats};
 use consort_inference::Endpoint;
 use consort_job::{JobError, Outputs, Progress, Separator, Sink, Source, Summary, Text};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A job that is ready to run.
+struct Prepared {
+    ensemble: Arc<Ensemble>,
+    source: Source,
+    outputs: Outputs,
+    config: consort_job::Config,
+}
 
 /// Loads, runs the job and sums up.
 pub(crate) async fn run(global: &Global, run: Run) -> Exit {
-    let file = match ManifestFile::read(&run.manifest) {
-        Ok(file) => file,
-        Err(message) => {
-            print::note(&message);
-            return Exit::Unusable;
-        }
-    };
-    let host = match assemble(&file, global, &mut Telemetry::new()).await {
-        Ok(host) => host,
-        Err(problems) => {
-            print::note(&problems.to_string());
-            return Exit::Unusable;
-        }
+    let (file, host) = match load(&run.manifest, global, &mut Telemetry::new()).await {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
     };
     for note in &host.notes {
         print::note(&format!("note: {note}"));
     }
-    let prepared = host
-        .choose(run.ensemble.as_deref())
-        .cloned()
-        .and_then(|ensemble| {
-            let config = config(&file, &run, ensemble.name());
-            let source = source(&run, !config.files.is_empty())?;
-            Ok((ensemble, config, source))
-        });
-    let (ensemble, config, source) = match prepared {
-        Ok(prepared) => prepared,
+    let job = match prepare(&file, &host, &run) {
+        Ok(job) => job,
         Err(message) => {
             print::error(&message);
             return Exit::Unusable;
         }
     };
-    let outputs = Outputs {
-        predictions: sink(&run.output),
-        dead_letters: run.dead_letter.as_deref().map(sink),
-    };
-    let exit = match consort_job::run(ensemble.clone(), source, outputs, config, interrupt()).await
-    {
+    let ensemble = job.ensemble.clone();
+    let done = consort_job::run(
+        job.ensemble,
+        job.source,
+        job.outputs,
+        job.config,
+        interrupt(),
+    )
+    .await;
+    let exit = match done {
         Ok(mut summary) => {
             show(&mut summary, &ensemble, &host);
             match (summary.interrupted(), summary.failures.total() > 0) {
@@ -72,6 +67,22 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
         host.registry.drain().await;
     }
     exit
+}
+
+fn prepare(file: &ManifestFile, host: &Host, run: &Run) -> Result<Prepared, String> {
+    let ensemble = host.choose(run.ensemble.as_deref())?.clone();
+    let config = config(file, run, ensemble.name());
+    let source = source(run, !config.files.is_empty())?;
+    let outputs = Outputs {
+        predictions: sink(&run.output),
+        dead_letters: run.dead_letter.as_deref().map(sink),
+    };
+    Ok(Prepared {
+        ensemble,
+        source,
+        outputs,
+        config,
+    })
 }
 
 fn config(file: &ManifestFile, run: &Run, ensemble: &str) -> consort_job::Config {

@@ -1,11 +1,10 @@
 //! `consort serve`: the manifest over HTTP until it is told to stop.
 
 use crate::args::{Global, Serve};
-use crate::assemble::assemble;
+use crate::assemble::load;
 use crate::configs;
 use crate::exit::Exit;
 use crate::host::{Host, RegistryCatalog, Telemetry};
-use crate::manifest::ManifestFile;
 use crate::print;
 use consort_inference::Endpoint;
 use consort_server::Drained;
@@ -16,23 +15,13 @@ use tokio::time::Instant;
 /// Loads, listens, serves, drains.
 pub(crate) async fn serve(global: &Global, serve: Serve) -> Exit {
     let begin = Instant::now();
-    let file = match ManifestFile::read(&serve.manifest) {
-        Ok(file) => file,
-        Err(message) => {
-            print::note(&message);
-            return Exit::Unusable;
-        }
+    let mut telemetry = Telemetry::new();
+    let (file, host) = match load(&serve.manifest, global, &mut telemetry).await {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
     };
     let mut config = configs::server(&file.manifest.server);
     config.listen = serve.listen.unwrap_or(config.listen);
-    let mut telemetry = Telemetry::new();
-    let host = match assemble(&file, global, &mut telemetry).await {
-        Ok(host) => host,
-        Err(problems) => {
-            print::note(&problems.to_string());
-            return Exit::Unusable;
-        }
-    };
     log_loaded(&host);
     match listen(config, &host, telemetry, begin).await {
         Ok(Drained { cut_off: 0, .. }) => Exit::Success,
