@@ -67,6 +67,9 @@ pub fn consort() -> Command {
     }
     command.env("CONSORT_CACHE_DIR", root().join("target/consort-cache"));
     command.env_remove("CONSORT_LOG");
+    // The binary itself must forbid ONNX Runtime's telemetry: the library is not loaded
+    // otherwise.
+    command.env_remove("ORT_DISABLE_TELEMETRY");
     command
 }
 

@@ -41,8 +41,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
-    /// Where compiled plugins are kept, so that they are compiled once. Only you may be
-    /// able to write there [default: consort in the user's cache folder]
+    /// Where compiled plugins are kept, so that they are compiled once: a folder that nobody
+    /// but you may enter (mode 700) [default: consort in the user's cache folder]
     #[arg(long, global = true, value_name = "DIR", env = "CONSORT_CACHE_DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
 
@@ -76,7 +76,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each prediction is one line: {\"key\": ..., \"outputs\": {...}, \"model_id\": ...}.
-Each failure is one line of the dead-letter file: {\"key\": ..., \"error\": {\"stage\", \"kind\", \"message\"}}.
+Each failure is one line of the dead-letter file: {\"key\": ..., \"error\": {\"stage\", \"step\", \"kind\", \"message\"}}.
 
 Exit status: 0 all well, 1 some examples failed, 2 the manifest or the command line is
 wrong, 3 the run was broken off (a full disk, say), 130 interrupted by Ctrl-C.")]

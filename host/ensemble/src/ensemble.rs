@@ -103,12 +103,37 @@ impl Ensemble {
         for step in &self.steps {
             step.run(self, &mut travellers, call).await;
         }
+        self.count(&travellers);
         let results = travellers
             .into_iter()
             .map(|traveller| self.arrive(traveller))
             .collect();
         self.duration.observe(begin.elapsed().as_secs_f64());
         results
+    }
+
+    /// Counts what became of the examples: one look-up for each tenant and outcome.
+    fn count(&self, travellers: &[Traveller]) {
+        let mut counts: Vec<(&TenantId, &'static str, u64)> = Vec::new();
+        for traveller in travellers {
+            let (tenant, outcome) = (&traveller.tenant, traveller.state.outcome());
+            match counts
+                .iter_mut()
+                .find(|(t, o, _)| *t == tenant && *o == outcome)
+            {
+                Some((_, _, count)) => *count += 1,
+                None => counts.push((tenant, outcome, 1)),
+            }
+        }
+        for (tenant, outcome, count) in counts {
+            let (ensemble, tenant) = (self.id.name.to_string(), tenant.to_string());
+            let labels = ExampleLabels {
+                ensemble,
+                tenant,
+                outcome,
+            };
+            self.metrics.examples.get_or_create(&labels).inc_by(count);
+        }
     }
 
     fn admit(&self, example: Example) -> Traveller {
@@ -130,34 +155,20 @@ impl Ensemble {
         }
     }
 
-    /// The last step's tensors are the prediction; counts and logs what became of it.
+    /// The last step's tensors are the prediction.
     fn arrive(&self, traveller: Traveller) -> Result<Prediction, Failure> {
-        let (outcome, result) = match traveller.state {
-            State::Live { tensors, made_by } => {
-                let model_id = made_by.unwrap_or_else(|| self.id.clone());
-                (
-                    "predicted",
-                    Ok(Prediction {
-                        key: traveller.key,
-                        outputs: tensors,
-                        model_id,
-                    }),
-                )
-            }
-            State::Done(Ok(prediction)) => ("answered", Ok(prediction)),
+        match traveller.state {
+            State::Live { tensors, made_by } => Ok(Prediction {
+                key: traveller.key,
+                outputs: tensors,
+                model_id: made_by.unwrap_or_else(|| self.id.clone()),
+            }),
+            State::Done(Ok(prediction)) => Ok(prediction),
             State::Done(Err(failure)) => {
                 self.report(&traveller.tenant, traveller.key.as_deref(), &failure);
-                ("failed", Err(failure))
+                Err(failure)
             }
-        };
-        let ensemble = self.id.name.to_string();
-        let labels = ExampleLabels {
-            ensemble,
-            tenant: traveller.tenant.to_string(),
-            outcome,
-        };
-        self.metrics.examples.get_or_create(&labels).inc();
-        result
+        }
     }
 
     fn report(&self, tenant: &TenantId, key: Option<&str>, failure: &Failure) {
@@ -210,6 +221,19 @@ impl Endpoint for Ensemble {
         call: Call,
     ) -> BoxFuture<'_, Vec<Result<Prediction, Failure>>> {
         Box::pin(self.walk(examples, call))
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// What is counted when the walk ends here.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Live { .. } => "predicted",
+            Self::Done(Ok(_)) => "answered",
+            Self::Done(Err(_)) => "failed",
+        }
     }
 }
 

@@ -18,11 +18,27 @@ pub(crate) fn element_count(shape: &[usize]) -> Result<usize, TensorError> {
         })
 }
 
-/// Where each element of `BYTES` data lies, its four bytes of length included.
-pub(crate) fn byte_string_ranges(data: &[u8]) -> Result<Vec<Range<usize>>, TensorError> {
-    let mut ranges = Vec::new();
-    for_each_byte_string(data, |range| ranges.push(range))?;
-    Ok(ranges)
+/// Where each element of `BYTES` data ends. Counted first, so that the table of many empty
+/// elements, which is larger than they are, takes no more than it must.
+fn byte_string_ends(data: &[u8]) -> Result<Vec<usize>, TensorError> {
+    let mut ends = Vec::with_capacity(byte_string_count(data)?);
+    for_each_byte_string(data, |range| ends.push(range.end))?;
+    Ok(ends)
+}
+
+/// Where `count` elements of `BYTES` data lie, from element `start`; needs no table.
+fn byte_string_run(data: &[u8], start: usize, count: usize) -> Result<Range<usize>, TensorError> {
+    let (mut index, mut from, mut to) = (0, 0, 0);
+    for_each_byte_string(data, |range| {
+        if index < start {
+            from = range.end;
+        }
+        if index < start + count {
+            to = range.end;
+        }
+        index += 1;
+    })?;
+    Ok(from..to)
 }
 
 /// How many elements `BYTES` data holds; needs no memory, however many they are.
@@ -32,7 +48,8 @@ pub(crate) fn byte_string_count(data: &[u8]) -> Result<usize, TensorError> {
     Ok(count)
 }
 
-fn for_each_byte_string(
+/// Visits where each element lies, its four bytes of length included.
+pub(crate) fn for_each_byte_string(
     data: &[u8],
     mut visit: impl FnMut(Range<usize>),
 ) -> Result<(), TensorError> {
@@ -67,14 +84,15 @@ pub(crate) fn push_byte_string(data: &mut Vec<u8>, element: &[u8]) -> Result<(),
 /// Finds the bytes of a run of elements.
 enum Elements {
     Fixed(usize),
-    Strings(Vec<Range<usize>>),
+    /// Where each element ends, which is where the next begins.
+    Strings(Vec<usize>),
 }
 
 impl Elements {
     fn of(tensor: &Tensor) -> Result<Self, TensorError> {
         Ok(match tensor.datatype().size_bytes() {
             Some(size) => Self::Fixed(size),
-            None => Self::Strings(byte_string_ranges(tensor.data())?),
+            None => Self::Strings(byte_string_ends(tensor.data())?),
         })
     }
 
@@ -82,12 +100,12 @@ impl Elements {
     fn bytes(&self, start: usize, count: usize) -> Range<usize> {
         match self {
             Self::Fixed(size) => start * size..(start + count) * size,
-            Self::Strings(ranges) => {
-                let run = ranges.get(start..start + count).unwrap_or_default();
-                match (run.first(), run.last()) {
-                    (Some(first), Some(last)) => first.start..last.end,
-                    _ => 0..0,
-                }
+            Self::Strings(ends) => {
+                let end_of = |count: usize| match count.checked_sub(1) {
+                    None => 0,
+                    Some(last) => ends.get(last).copied().unwrap_or_default(),
+                };
+                end_of(start)..end_of(start + count)
             }
         }
     }
@@ -180,6 +198,10 @@ pub(crate) fn concat(tensors: &[&Tensor], axis: usize) -> Result<Tensor, TensorE
     if let Some(along) = shape.get_mut(axis) {
         *along = length;
     }
+    if let [only] = tensors {
+        // Copies nothing: whoever counts copied bytes relies on it.
+        return Ok((*only).clone());
+    }
     element_count(&shape)?;
     let outer = element_count(shape.get(..axis).unwrap_or_default())?;
     let tables = tensors
@@ -189,16 +211,17 @@ pub(crate) fn concat(tensors: &[&Tensor], axis: usize) -> Result<Tensor, TensorE
     let mut data = Vec::with_capacity(tensors.iter().map(|tensor| tensor.data().len()).sum());
     // Tensors without elements add nothing, and without them there are never more blocks
     // than elements: a shape like [2^40, 0] costs no time.
-    let filled: Vec<_> = tensors
-        .iter()
-        .zip(&tables)
-        .filter(|(tensor, _)| !tensor.data().is_empty())
-        .collect();
+    let mut filled = Vec::new();
+    for (tensor, elements) in tensors.iter().zip(&tables) {
+        if !tensor.data().is_empty() {
+            let run = element_count(tensor.shape().get(axis..).unwrap_or_default())?;
+            filled.push((tensor, elements, run));
+        }
+    }
     let blocks = if filled.is_empty() { 0 } else { outer };
     for block in 0..blocks {
-        for (tensor, elements) in &filled {
-            let run = element_count(tensor.shape().get(axis..).unwrap_or_default())?;
-            elements.copy(tensor, block * run, run, &mut data);
+        for (tensor, elements, run) in &filled {
+            elements.copy(tensor, block * run, *run, &mut data);
         }
     }
     Ok(Tensor::from_parts(first.datatype(), shape, data.into()))
@@ -214,8 +237,11 @@ pub(crate) fn slice(tensor: &Tensor, ranges: &[Range<usize>]) -> Result<Tensor, 
             )));
         }
     }
+    if ranges.is_empty() {
+        // A scalar; as above, nothing is copied.
+        return Ok(tensor.clone());
+    }
     let shape: Vec<usize> = ranges.iter().map(Range::len).collect();
-    let elements = Elements::of(tensor)?;
     let whole_after_first = ranges
         .iter()
         .zip(tensor.shape())
@@ -223,14 +249,18 @@ pub(crate) fn slice(tensor: &Tensor, ranges: &[Range<usize>]) -> Result<Tensor, 
         .all(|(range, &length)| range.len() == length);
     if let (true, Some(rows)) = (whole_after_first, ranges.first()) {
         let row = element_count(tensor.shape().get(1..).unwrap_or_default())?;
-        let data = tensor
-            .data()
-            .slice(elements.bytes(rows.start * row, rows.len() * row));
+        let (start, count) = (rows.start * row, rows.len() * row);
+        let bytes = match tensor.datatype().size_bytes() {
+            Some(size) => Elements::Fixed(size).bytes(start, count),
+            None => byte_string_run(tensor.data(), start, count)?,
+        };
+        let data = tensor.data().slice(bytes);
         return Ok(Tensor::from_parts(tensor.datatype(), shape, data));
     }
+    let elements = Elements::of(tensor)?;
     let mut data = Vec::new();
     let starts: Vec<usize> = ranges.iter().map(|range| range.start).collect();
-    for_each_run(&shape, tensor.shape(), &starts, |_, source, run| {
+    for_each_run(&shape, tensor.shape(), &starts, |source, run| {
         elements.copy(tensor, source, run, &mut data);
     });
     Ok(Tensor::from_parts(tensor.datatype(), shape, data.into()))
@@ -272,7 +302,7 @@ pub(crate) fn pad(tensor: &Tensor, shape: Vec<usize>, value: &[u8]) -> Result<Te
     // Walk the old tensor's runs in order; what lies between them in the new is padding.
     let zeros = vec![0; shape.len()];
     let mut source = 0;
-    for_each_run(tensor.shape(), &shape, &zeros, |_, target, run| {
+    for_each_run(tensor.shape(), &shape, &zeros, |target, run| {
         fill(written, target, &mut data);
         elements.copy(tensor, source, run, &mut data);
         source += run;
@@ -282,31 +312,60 @@ pub(crate) fn pad(tensor: &Tensor, shape: Vec<usize>, value: &[u8]) -> Result<Te
     Ok(Tensor::from_parts(tensor.datatype(), shape, data.into()))
 }
 
-/// Visits the box `shape` at `starts` inside the larger `outer` shape, run by run along
-/// the last axis: `visit(index of run, first element in outer, elements)`.
+/// An axis along which runs follow one another.
+struct RunAxis {
+    length: usize,
+    /// Elements from one run to the next.
+    stride: usize,
+    /// Where the walk is.
+    at: usize,
+}
+
+/// Visits the box `shape` at `starts` inside the larger `outer` shape, run by run in
+/// row-major order: `visit(first element in outer, elements)`. However many axes there are,
+/// a run costs the same: a guest chooses the shapes, and nothing stops the walk.
 fn for_each_run(
     shape: &[usize],
     outer: &[usize],
     starts: &[usize],
-    mut visit: impl FnMut(usize, usize, usize),
+    mut visit: impl FnMut(usize, usize),
 ) {
     if shape.contains(&0) {
         return;
     }
-    let run = shape.last().copied().unwrap_or(1);
-    let runs: usize = shape.iter().rev().skip(1).product();
-    for index in 0..runs {
-        // The position of this run, from the second to last axis to the first.
-        let mut rest = index;
-        let mut stride = outer.last().copied().unwrap_or(1);
-        let mut position = starts.last().copied().unwrap_or_default();
-        for ((&length, &outer_length), &start) in shape.iter().zip(outer).zip(starts).rev().skip(1)
-        {
-            position += (rest % length + start) * stride;
-            rest /= length;
-            stride *= outer_length;
+    // From the last axis to the first: those that are whole make the run longer, and those
+    // of one position only move the box.
+    let (mut run, mut stride, mut position) = (1, 1, 0);
+    let mut axes: Vec<RunAxis> = Vec::new();
+    for ((&length, &outer_length), &start) in shape.iter().zip(outer).zip(starts).rev() {
+        position += start * stride;
+        if length > 1 && run == stride {
+            run *= length;
+        } else if length > 1 {
+            axes.push(RunAxis {
+                length,
+                stride,
+                at: 0,
+            });
         }
-        visit(index, position, run);
+        stride *= outer_length;
+    }
+    loop {
+        visit(position, run);
+        // One step along the innermost axis that has one left; those further in begin anew.
+        let mut inner_first = axes.iter_mut();
+        loop {
+            let Some(axis) = inner_first.next() else {
+                return;
+            };
+            axis.at += 1;
+            if axis.at < axis.length {
+                position += axis.stride;
+                break;
+            }
+            axis.at = 0;
+            position -= axis.stride * (axis.length - 1);
+        }
     }
 }
 
@@ -400,9 +459,48 @@ mod tests {
                 .contains("axis 2 does not exist")
         );
         assert!(stack(&[]).is_err());
+        // One tensor is joined without a copy, which limits on copied bytes rely on.
+        for one in [&a, &strings(&[2, 1])] {
+            let joined = concat(&[one], 1).unwrap();
+            assert_eq!(joined.data().as_ptr(), one.data().as_ptr());
+        }
         // No element, and more blocks than anyone can walk over.
         let hollow = numbers(&[usize::MAX >> 8, 0]);
         assert_eq!(concat(&[&hollow, &hollow], 1).unwrap(), hollow);
+    }
+
+    #[test]
+    fn a_scalar_and_rows_are_cut_out_without_a_copy() {
+        let text = Tensor::from_byte_strings(vec![], ["long"]).unwrap();
+        let cut = slice(&text, &[]).unwrap();
+        assert_eq!(cut, text);
+        assert_eq!(cut.data().as_ptr(), text.data().as_ptr());
+        let rows = strings(&[4, 2]);
+        let cut = slice(&rows, &[1..3, 0..2]).unwrap();
+        assert!(rows.data().as_ptr_range().contains(&cut.data().as_ptr()));
+        assert_eq!(
+            cut.byte_strings().unwrap(),
+            rows.byte_strings().unwrap()[2..6]
+        );
+        assert_eq!(slice(&rows, &[4..4, 0..2]).unwrap().data().len(), 0);
+    }
+
+    #[test]
+    fn runs_are_as_long_as_can_be() {
+        let runs = |shape: &[usize], outer: &[usize], starts: &[usize]| {
+            let mut runs = Vec::new();
+            for_each_run(shape, outer, starts, |first, count| {
+                runs.push((first, count))
+            });
+            runs
+        };
+        assert_eq!(runs(&[], &[], &[]), [(0, 1)]);
+        assert_eq!(runs(&[2, 3], &[2, 3], &[0, 0]), [(0, 6)]);
+        assert_eq!(runs(&[2, 3], &[5, 3], &[1, 0]), [(3, 6)]);
+        assert_eq!(runs(&[2, 1], &[2, 3], &[0, 2]), [(2, 1), (5, 1)]);
+        let halves = runs(&[2, 2, 2, 2], &[2, 4, 3, 2], &[0, 1, 1, 0]);
+        assert_eq!(halves, [(8, 4), (14, 4), (32, 4), (38, 4)]);
+        assert!(runs(&[2, 0], &[2, 3], &[0, 0]).is_empty());
     }
 
     fn any_shape() -> impl Strategy<Value = Vec<usize>> {

@@ -205,11 +205,11 @@ impl Tensor {
                 actual: self.datatype,
             });
         }
-        let ranges = ops::byte_string_ranges(&self.data)?;
-        Ok(ranges
-            .into_iter()
-            .map(|range| self.data.slice(range.start + 4..range.end))
-            .collect())
+        let mut elements = Vec::with_capacity(ops::byte_string_count(&self.data)?);
+        ops::for_each_byte_string(&self.data, |range| {
+            elements.push(self.data.slice(range.start + 4..range.end));
+        })?;
+        Ok(elements)
     }
 
     /// The same elements under another shape; copies nothing.

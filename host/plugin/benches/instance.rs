@@ -55,7 +55,13 @@ async fn run() -> Vec<String> {
     }
     measure(&mut subjects).await;
     println!("goals of the settings in use: fresh {FRESH_GOAL:?}, reused {REUSED_GOAL:?}");
-    let [in_use] = &alone;
+    let [in_use] = &mut alone;
+    in_use
+        .fresh
+        .report("fresh instance, its whole life and a call", FRESH_GOAL);
+    in_use
+        .reused
+        .report("call into a reused instance", REUSED_GOAL);
     let missed = |what: &str, series: &Series, goal: Duration| {
         let quietest = series.quietest();
         (quietest > goal * NOISE).then(|| format!("{what} {quietest:?} over {goal:?}"))
@@ -154,6 +160,16 @@ impl Series {
 
     fn quietest(&self) -> Duration {
         self.medians.iter().min().copied().unwrap_or_default()
+    }
+
+    /// A line for `cargo xtask bench`.
+    fn report(&mut self, name: &str, goal: Duration) {
+        let all = median(&mut self.times);
+        let met = if all <= goal { "ok" } else { "short" };
+        println!(
+            "bench: {name} | {:.1} us | goal at most {goal:?} | {met}",
+            all.as_secs_f64() * 1e6
+        );
     }
 
     fn text(&mut self) -> String {

@@ -69,6 +69,8 @@ pub(crate) struct Cache {
     bytes_max: u64,
     /// Of the engine: code for another one is never found.
     fingerprint: [u8; DIGEST_BYTES],
+    /// Whom the folder belonged to when it was checked: this user.
+    owner: Owner,
     temporaries: AtomicU64,
 }
 
@@ -105,14 +107,14 @@ impl Cache {
         }
         let mut hasher = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        let cache = Self {
+        let owner = check_folder(&folder, &metadata)?;
+        Ok(Self {
+            folder,
             bytes_max,
             fingerprint: hasher.0.finalize().into(),
+            owner,
             temporaries: AtomicU64::new(0),
-            folder: folder.clone(),
-        };
-        cache.check_folder(&metadata)?;
-        Ok(cache)
+        })
     }
 
     /// Begins a key for this engine.
@@ -170,7 +172,8 @@ impl Cache {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
-        check_file(&file, self.our_folder()?)?;
+        check_still_ours(&self.folder, self.owner)?;
+        check_file(&file, self.owner)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)
             .map_err(|error| error.to_string())?;
@@ -298,7 +301,7 @@ impl Hasher for Sha256Hasher {
 
 #[cfg(unix)]
 mod permissions {
-    use super::{Cache, CacheProblem, File, OpenOptions, Path};
+    use super::{CacheProblem, File, OpenOptions, Path};
     use std::fs::{DirBuilder, Metadata};
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 
@@ -319,7 +322,7 @@ mod permissions {
     }
 
     /// The owner of a folder that is ours.
-    #[derive(Clone, Copy)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) struct Owner(u32);
 
     pub(super) fn check_file(file: &File, owner: Owner) -> Result<(), String> {
@@ -339,50 +342,50 @@ mod permissions {
         Ok(())
     }
 
-    impl Cache {
-        pub(super) fn check_folder(&self, metadata: &Metadata) -> Result<(), CacheProblem> {
-            let mode = metadata.mode() & 0o7777;
-            if mode & OTHERS != 0 {
-                return Err(CacheProblem::NotPrivate {
-                    folder: self.folder.clone(),
-                    mode,
-                });
-            }
-            // Who we are is told by a file that we make.
-            let probe = self
-                .folder
-                .join(format!("probe-{}.tmp", std::process::id()));
-            let ours = private_file(&probe).and_then(|file| file.metadata());
-            let _ = std::fs::remove_file(&probe);
-            match ours {
-                Ok(ours) if ours.uid() == metadata.uid() => Ok(()),
-                Ok(_) => Err(CacheProblem::NotOurs(self.folder.clone())),
-                Err(source) => Err(CacheProblem::Unusable {
-                    folder: self.folder.clone(),
-                    source,
-                }),
-            }
+    /// Whether the folder is ours and private; tells who we are.
+    pub(super) fn check_folder(folder: &Path, metadata: &Metadata) -> Result<Owner, CacheProblem> {
+        let mode = metadata.mode() & 0o7777;
+        if mode & OTHERS != 0 {
+            return Err(CacheProblem::NotPrivate {
+                folder: folder.to_owned(),
+                mode,
+            });
         }
+        // Who we are is told by a file that we make.
+        let probe = folder.join(format!("probe-{}.tmp", std::process::id()));
+        let ours = private_file(&probe).and_then(|file| file.metadata());
+        let _ = std::fs::remove_file(&probe);
+        match ours {
+            Ok(ours) if ours.uid() == metadata.uid() => Ok(Owner(ours.uid())),
+            Ok(_) => Err(CacheProblem::NotOurs(folder.to_owned())),
+            Err(source) => Err(CacheProblem::Unusable {
+                folder: folder.to_owned(),
+                source,
+            }),
+        }
+    }
 
-        /// Checks the folder again: it may have been exchanged since the start.
-        pub(super) fn our_folder(&self) -> Result<Owner, String> {
-            let metadata =
-                std::fs::symlink_metadata(&self.folder).map_err(|error| error.to_string())?;
-            if !metadata.is_dir() || metadata.mode() & OTHERS != 0 {
-                return Err("its folder is no longer private".to_owned());
-            }
-            Ok(Owner(metadata.uid()))
+    /// Checks the folder again: it may have been exchanged since the start, for one that
+    /// another user has made and that only root and that user can enter.
+    pub(super) fn check_still_ours(folder: &Path, owner: Owner) -> Result<(), String> {
+        let metadata = std::fs::symlink_metadata(folder).map_err(|error| error.to_string())?;
+        if metadata.uid() != owner.0 {
+            return Err("its folder belongs to another user now".to_owned());
         }
+        if !metadata.is_dir() || metadata.mode() & OTHERS != 0 {
+            return Err("its folder is no longer private".to_owned());
+        }
+        Ok(())
     }
 }
 
 /// Elsewhere a folder under the user's own is private by itself.
 #[cfg(not(unix))]
 mod permissions {
-    use super::{Cache, CacheProblem, File, OpenOptions, Path};
+    use super::{CacheProblem, File, OpenOptions, Path};
     use std::fs::Metadata;
 
-    #[derive(Clone, Copy)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) struct Owner;
 
     pub(super) fn make_private_folder(folder: &Path) -> std::io::Result<()> {
@@ -397,18 +400,18 @@ mod permissions {
         Ok(())
     }
 
-    impl Cache {
-        pub(super) fn check_folder(&self, _: &Metadata) -> Result<(), CacheProblem> {
-            Ok(())
-        }
+    pub(super) fn check_folder(_: &Path, _: &Metadata) -> Result<Owner, CacheProblem> {
+        Ok(Owner)
+    }
 
-        pub(super) fn our_folder(&self) -> Result<Owner, String> {
-            Ok(Owner)
-        }
+    pub(super) fn check_still_ours(_: &Path, _: Owner) -> Result<(), String> {
+        Ok(())
     }
 }
 
-use permissions::{check_file, make_private_folder, private_file};
+use permissions::{
+    Owner, check_file, check_folder, check_still_ours, make_private_folder, private_file,
+};
 
 #[cfg(test)]
 mod tests {
@@ -507,5 +510,16 @@ mod tests {
         cache.store(&key, &entry(0));
         std::fs::set_permissions(&private, Permissions::from_mode(0o777)).unwrap();
         assert_eq!(cache.load(&key), None, "a folder opened since the start");
+        std::fs::set_permissions(&private, Permissions::from_mode(0o700)).unwrap();
+        cache.store(&key, &entry(0));
+        assert_eq!(cache.load(&key), Some(entry(0)));
+        // Only root can give files away, and only root could be fooled so.
+        let give = |path: &Path| std::os::unix::fs::chown(path, Some(12_345), None);
+        if give(&cache.path(&key))
+            .and_then(|()| give(&private))
+            .is_ok()
+        {
+            assert_eq!(cache.load(&key), None, "a folder exchanged since the start");
+        }
     }
 }

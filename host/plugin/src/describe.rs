@@ -2,8 +2,8 @@
 
 use crate::errors::LoadProblem;
 use crate::instance::Recipe;
-use crate::limits::Limit;
-use crate::logs::excerpt;
+use crate::limits::{Limit, Limits};
+use crate::logs::{escape, excerpt};
 use crate::plugin::{Described, Exports, PreprocessDescription};
 use crate::pool::Live;
 use crate::role::Role;
@@ -14,6 +14,9 @@ use crate::wire::{WireAnswers, WireDescription, WireExample, WireOutcomes, WireS
 use consort_inference::{Signature, TensorSpec};
 use std::collections::BTreeSet;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc};
+
+/// Bytes of a tensor's name: names are in messages, metadata and every comparison.
+const NAME_BYTES_MAX: usize = 1024;
 
 /// Asks an initialised instance what its roles promise, and checks the answers and the
 /// types of the functions that calls will use.
@@ -30,6 +33,7 @@ pub(crate) async fn describe(
                 .map_err(|error| LoadProblem::InitTrapped(error.message().to_owned()))?
         }
     };
+    let limits = &recipe.share.limits;
     let mut described = Described::default();
     if let Some(role) = &exports.preprocess {
         type Returned = (WireDescription,);
@@ -38,9 +42,9 @@ pub(crate) async fn describe(
             signature: wire.signature.into_signature(),
             answers: specs(wire.answers),
         };
-        check_signature(recipe, Role::Preprocess, &description.signature)?;
+        check_signature(limits, Role::Preprocess, &description.signature)?;
         described.answers.outputs = description.answers.clone();
-        check_signature(recipe, Role::Preprocess, &described.answers)?;
+        check_signature(limits, Role::Preprocess, &described.answers)?;
         described.preprocess = Some(description);
         let (live, process) = (&mut live, &role.process);
         typed::<(Vec<WireExample>,), (WireOutcomes,)>(live, Role::Preprocess, process)?;
@@ -49,7 +53,7 @@ pub(crate) async fn describe(
         type Returned = (WireSignature,);
         let (wire,) = ask::<Returned>(recipe, &mut live, Role::Postprocess, &role.describe).await?;
         let signature = wire.into_signature();
-        check_signature(recipe, Role::Postprocess, &signature)?;
+        check_signature(limits, Role::Postprocess, &signature)?;
         described.postprocess = Some(signature);
         let (live, process) = (&mut live, &role.process);
         typed::<(Vec<WireExample>,), (WireAnswers,)>(live, Role::Postprocess, process)?;
@@ -102,13 +106,31 @@ where
     }
 }
 
-fn check_signature(recipe: &Recipe, role: Role, signature: &Signature) -> Result<(), LoadProblem> {
-    let limits = &recipe.share.limits;
+fn check_signature(limits: &Limits, role: Role, signature: &Signature) -> Result<(), LoadProblem> {
     let check = |what: &str, specs: &[TensorSpec]| {
+        // Every call compares its tensors with this list.
+        if specs.len() > limits.tensors_max {
+            let (count, max) = (specs.len(), limits.tensors_max);
+            return Err(LoadProblem::Signature {
+                role,
+                message: format!(
+                    "it lists {count} {what}s, more than {} = {max}",
+                    Limit::Tensors
+                ),
+            });
+        }
         let mut names = BTreeSet::new();
         for spec in specs {
             let problem = if spec.name.is_empty() {
                 format!("an {what} has no name")
+            } else if spec.name.len() > NAME_BYTES_MAX {
+                let bytes = spec.name.len();
+                format!("the name of an {what} has {bytes} bytes, more than {NAME_BYTES_MAX}")
+            } else if escape(&spec.name) != *spec.name {
+                format!(
+                    "the name of the {what} \"{}\" has control characters",
+                    spec.name
+                )
             } else if !names.insert(&spec.name) {
                 format!("the {what} \"{}\" is listed twice", spec.name)
             } else if spec.shape.len() > limits.tensor_axes_max {
@@ -131,4 +153,40 @@ fn check_signature(recipe: &Recipe, role: Role, signature: &Signature) -> Result
     };
     check("input", &signature.inputs)?;
     check("output", &signature.outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consort_inference::Datatype;
+
+    fn check(names: &[&str]) -> String {
+        let limits = Limits {
+            tensors_max: 3,
+            ..Limits::default()
+        };
+        let spec = |name: &&str| TensorSpec::new(*name, Datatype::Fp32, vec![None]);
+        let signature = Signature {
+            inputs: names.iter().map(spec).collect(),
+            outputs: vec![],
+        };
+        check_signature(&limits, Role::Preprocess, &signature)
+            .err()
+            .map_or("ok".to_owned(), |problem| problem.to_string())
+    }
+
+    #[test]
+    fn a_list_of_tensors_is_short_and_its_names_are_plain() {
+        assert_eq!(check(&["a", "b", "ä"]), "ok");
+        assert!(check(&["a", "b", "c", "d"]).contains("4 inputs, more than tensors_max = 3"));
+        assert!(check(&["a", "a"]).contains("listed twice"));
+        assert!(check(&[""]).contains("has no name"));
+        let long = "n".repeat(NAME_BYTES_MAX + 1);
+        assert!(check(&[&long]).contains("1025 bytes, more than 1024"));
+        let coloured = check(&["\u{1b}[31m"]);
+        assert!(
+            coloured.contains("\\u{1b}[31m\" has control characters"),
+            "{coloured}"
+        );
+    }
 }

@@ -40,7 +40,8 @@ pub struct Limits {
     pub random_bytes_max: usize,
     /// Streams, timers and other host resources open at a time.
     pub resources_max: usize,
-    /// Bytes of log text, standard output and standard error of one call.
+    /// Bytes of log text, standard output and standard error of one call; each line counts
+    /// 64 bytes more than its text.
     pub log_bytes_max: usize,
     /// Bytes of an error text that are kept; the rest is cut.
     pub message_bytes_max: usize,

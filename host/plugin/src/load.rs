@@ -120,7 +120,7 @@ impl Sandbox {
         self.metrics.load_done(&name, result);
         match &loaded {
             Ok(plugin) => report(plugin),
-            Err(problem) => tracing::error!(
+            Err(problem) => tracing::info!(
                 target: "consort::plugin",
                 plugin = %name,
                 path = %path.display(),

@@ -10,6 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// makes the host keep no more than that.
 const LINE_BYTES_MAX: usize = 4096;
 
+/// What a line counts besides its text: its time, plugin and tenant are written too, so
+/// that many empty lines are as much of a flood as few long ones.
+const LINE_BYTES: usize = 64;
+
 /// How much of the end of standard error is kept to explain a trap: a panic's message.
 const TAIL_BYTES_MAX: usize = 600;
 
@@ -171,10 +175,11 @@ impl Sink {
         }
     }
 
-    fn emit(&self, level: Level, stream: &'static str, text: &str) {
+    fn emit(&mut self, level: Level, stream: &'static str, text: &str) {
         if text.is_empty() {
             return;
         }
+        self.bytes_left = self.bytes_left.saturating_sub(LINE_BYTES);
         macro_rules! line {
             ($level:ident) => {
                 tracing::event!(
@@ -252,6 +257,22 @@ mod tests {
             escape("a\u{1b}[31mred\u{7}\r\nb\u{9b}\u{202e}x\u{2028}ä"),
             "a\\u{1b}[31mred\\u{7}\\r\\nb\\u{9b}\\u{202e}x\\u{2028}ä"
         );
+    }
+
+    #[test]
+    fn many_short_lines_are_a_flood_too() {
+        let metrics = crate::metrics::Metrics::register(&mut Default::default());
+        let name: PluginName = "p".parse().unwrap();
+        let log = Log::new(
+            name.clone(),
+            Arc::new(PluginMetrics::new(Arc::new(metrics), &name)),
+        );
+        log.begin_call(None, 10 * (LINE_BYTES + 2));
+        (0..10).for_each(|_| log.message(Level::Info, "ab"));
+        assert_eq!(log.sink().bytes_dropped, 0);
+        log.message(Level::Info, "ab");
+        log.write(Stdio::Out, b"c\nd\n");
+        assert_eq!(log.sink().bytes_dropped, 6);
     }
 
     #[test]

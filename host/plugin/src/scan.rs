@@ -3,21 +3,55 @@
 
 use crate::errors::LoadProblem;
 use crate::limits::Limits;
-use wasmparser::{Chunk, Instance, Parser, Payload};
+use crate::logs::excerpt;
+use wasmparser::{
+    Chunk, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    ComponentTypeRef, Instance, Parser, Payload,
+};
 
 /// What a component's outer sections say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Scan {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
-    /// Core modules instantiated, counting each component once.
+    /// Core modules that one instance of the component instantiates.
     pub(crate) core_instances: usize,
+}
+
+/// What one instance of a component makes, those that it instantiates included.
+#[derive(Debug, Clone, Copy, Default)]
+struct Made {
+    core_instances: usize,
+    component_instances: usize,
+}
+
+/// What is known of a component while its sections are read.
+#[derive(Debug, Default)]
+struct Scope {
+    made: Made,
+    /// The components that it can name; `None` for one that comes from elsewhere.
+    components: Vec<Option<Made>>,
+}
+
+/// What a section lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Module,
+    Component,
 }
 
 /// How much of a file that is not WebAssembly an error shows.
 const BEGINNING_BYTES: usize = 16;
 /// Nested modules and components.
 const DEPTH_MAX: usize = 100;
+/// Components instantiated in one instance of the outermost. The compiler lays all of them
+/// out one by one, and thirty components that each instantiate the one before twice are a
+/// thousand million of them in a file of a kilobyte.
+const COMPONENT_INSTANCES_MAX: usize = 1_000;
+
+/// Bytes of the name of an import or export; nothing known has a longer one. Nobody has
+/// checked what is in a name when it comes into a message.
+const NAME_BYTES_MAX: usize = 256;
 
 const MAGIC: &[u8] = b"\0asm";
 /// The second half of the version field: what layer of the standard the file is of.
@@ -29,7 +63,9 @@ pub(crate) fn scan(bytes: &[u8], limits: &Limits) -> Result<Scan, LoadProblem> {
     let mut scan = Scan::default();
     let mut rest = bytes;
     let mut parser = Parser::new(0);
-    let mut outer: Vec<Parser> = Vec::new();
+    let mut outer: Vec<(Parser, Layer)> = Vec::new();
+    let mut scope = Scope::default();
+    let mut outer_scopes: Vec<Scope> = Vec::new();
     loop {
         // Only at the very end may the parser take it that nothing more comes; before,
         // it would call a section that is cut off invalid rather than unfinished.
@@ -46,18 +82,31 @@ pub(crate) fn scan(bytes: &[u8], limits: &Limits) -> Result<Scan, LoadProblem> {
         };
         rest = rest.get(consumed..).unwrap_or_default();
         match payload {
-            Payload::ModuleSection { parser: inner, .. }
-            | Payload::ComponentSection { parser: inner, .. } => {
+            Payload::ModuleSection { parser: inner, .. } => {
+                outer.push((std::mem::replace(&mut parser, inner), Layer::Module));
+            }
+            Payload::ComponentSection { parser: inner, .. } => {
                 if outer.len() >= DEPTH_MAX {
                     return Err(LoadProblem::Invalid(format!(
                         "components are nested more than {DEPTH_MAX} deep"
                     )));
                 }
-                outer.push(std::mem::replace(&mut parser, inner));
+                outer.push((std::mem::replace(&mut parser, inner), Layer::Component));
+                outer_scopes.push(std::mem::take(&mut scope));
             }
             Payload::End(_) => match outer.pop() {
-                Some(around) => parser = around,
-                None => return Ok(scan),
+                Some((around, layer)) => {
+                    parser = around;
+                    if layer == Layer::Component {
+                        let made = scope.made;
+                        scope = outer_scopes.pop().unwrap_or_default();
+                        scope.components.push(Some(made));
+                    }
+                }
+                None => {
+                    scan.core_instances = scope.made.core_instances;
+                    return Ok(scan);
+                }
             },
             Payload::CodeSectionEntry(body) => {
                 let range = body.range();
@@ -73,23 +122,99 @@ pub(crate) fn scan(bytes: &[u8], limits: &Limits) -> Result<Scan, LoadProblem> {
             Payload::InstanceSection(section) => {
                 for instance in section {
                     let made = matches!(instance.map_err(invalid)?, Instance::Instantiate { .. });
-                    scan.core_instances += usize::from(made);
+                    scope.made.core_instances += usize::from(made);
                 }
             }
-            Payload::ComponentImportSection(section) if outer.is_empty() => {
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    if let ComponentInstance::Instantiate {
+                        component_index, ..
+                    } = instance.map_err(invalid)?
+                    {
+                        scope.instantiate(component_index)?;
+                    }
+                }
+            }
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    match alias.map_err(invalid)? {
+                        ComponentAlias::InstanceExport {
+                            kind: ComponentExternalKind::Component,
+                            ..
+                        } => scope.components.push(None),
+                        ComponentAlias::Outer {
+                            kind: ComponentOuterAliasKind::Component,
+                            count,
+                            index,
+                        } => {
+                            let around = match (count as usize).checked_sub(1) {
+                                None => Some(&scope),
+                                Some(further) => outer_scopes.iter().nth_back(further),
+                            };
+                            let known = around.and_then(|around| around.component(index));
+                            scope.components.push(known);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Payload::ComponentImportSection(section) => {
                 for import in section {
                     let import = import.map_err(invalid)?;
-                    scan.imports.push(import.name.name.to_owned());
+                    if matches!(import.ty, ComponentTypeRef::Component(_)) {
+                        scope.components.push(None);
+                    }
+                    if outer.is_empty() {
+                        scan.imports.push(excerpt(import.name.name, NAME_BYTES_MAX));
+                    }
                 }
             }
-            Payload::ComponentExportSection(section) if outer.is_empty() => {
+            Payload::ComponentExportSection(section) => {
                 for export in section {
                     let export = export.map_err(invalid)?;
-                    scan.exports.push(export.name.name.to_owned());
+                    if export.kind == ComponentExternalKind::Component {
+                        // An export is one more name for what it exports.
+                        let known = scope.component(export.index);
+                        scope.components.push(known);
+                    }
+                    if outer.is_empty() {
+                        scan.exports.push(excerpt(export.name.name, NAME_BYTES_MAX));
+                    }
                 }
             }
             _ => {}
         }
+    }
+}
+
+// === impl Scope ===
+
+impl Scope {
+    fn component(&self, index: u32) -> Option<Made> {
+        self.components.get(index as usize).copied().flatten()
+    }
+
+    /// Counts what an instance of a component makes.
+    fn instantiate(&mut self, component: u32) -> Result<(), LoadProblem> {
+        let Some(inner) = self.component(component) else {
+            return Err(LoadProblem::Invalid(
+                "it instantiates a component that it does not hold itself, which this host does \
+                 not take"
+                    .to_owned(),
+            ));
+        };
+        let made = &mut self.made;
+        made.core_instances = made.core_instances.saturating_add(inner.core_instances);
+        made.component_instances = made
+            .component_instances
+            .saturating_add(inner.component_instances)
+            .saturating_add(1);
+        if made.component_instances > COMPONENT_INSTANCES_MAX {
+            return Err(LoadProblem::Invalid(format!(
+                "it instantiates more than {COMPONENT_INSTANCES_MAX} components"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -171,6 +296,45 @@ mod tests {
                 Ok(_) => drop(wasmparser::validate(&bytes[..end]).unwrap()),
             }
         }
+    }
+
+    #[test]
+    fn instances_are_counted_through_components() {
+        let nested = r#"(component
+            (component $twice
+                (core module $m)
+                (core instance (instantiate $m))
+                (core instance (instantiate $m)))
+            (component $unused (core module $m) (core instance (instantiate $m)))
+            (component $outer
+                (alias outer 1 $twice (component $inner))
+                (instance (instantiate $inner))
+                (instance (instantiate $inner)))
+            (instance (instantiate $outer))
+            (export "again" (component $outer))
+            (instance (instantiate 3)))"#;
+        let bytes = wat::parse_str(nested).unwrap();
+        wasmparser::validate(&bytes).unwrap();
+        let scan = scan(&bytes, &Limits::default()).unwrap();
+        assert_eq!(scan.core_instances, 8);
+    }
+
+    #[test]
+    fn components_that_multiply_are_refused() {
+        let mut text = "(component $c0)".to_owned();
+        for level in 1..=40 {
+            let inner = level - 1;
+            text += &format!(
+                "(component $c{level} (alias outer 1 $c{inner} (component $inner))
+                    (instance (instantiate $inner)) (instance (instantiate $inner)))"
+            );
+        }
+        let bytes = wat::parse_str(format!("(component {text})")).unwrap();
+        assert!(check(&bytes).contains("more than 1000 components"));
+        let given =
+            "(component (component $c (import \"c\" (component $d)) (instance (instantiate $d))))";
+        let bytes = wat::parse_str(given).unwrap();
+        assert!(check(&bytes).contains("does not hold itself"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::limits::{Limit, LimitHit};
 use crate::link::FilesRefused;
-use crate::logs::{escape, excerpt};
+use crate::logs::{escape, excerpt, floor_char};
 use crate::state::{DeadlinePassed, State, Waiting};
 use consort_inference::FailureKind;
 use wasmtime::component::ResourceTableError;
@@ -11,6 +11,8 @@ use wasmtime_wasi::I32Exit;
 
 /// Frames of a guest's stack that a message shows.
 const FRAMES_MAX: usize = 6;
+/// Bytes of one function's symbol that are looked at.
+const SYMBOL_BYTES_MAX: usize = 4096;
 /// Bytes of one function's name that a message shows.
 const FRAME_BYTES_MAX: usize = 120;
 
@@ -145,7 +147,8 @@ fn stack(error: &wasmtime::Error) -> String {
         .frames()
         .iter()
         .map(|frame| match frame.func_name() {
-            Some(name) => readable(name),
+            // The guest chooses how long its names are.
+            Some(name) => readable(floor_char(name, SYMBOL_BYTES_MAX)),
             None => format!("function {}", frame.func_index()),
         })
         .filter(|name| !is_machinery(name))

@@ -93,6 +93,13 @@ impl Admission {
 // === impl Charge ===
 
 impl Charge {
+    /// Counts bytes that are held whether or not there is room: those of an answer, for
+    /// which the work is done. New requests are refused instead.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+    }
+
     /// Takes more bytes, or refuses.
     pub(crate) fn add(&mut self, bytes: usize) -> Result<(), Refusal> {
         let max = self.held.bytes_max;
@@ -152,6 +159,8 @@ mod tests {
         assert!(b.add(usize::MAX).is_err());
         drop(a);
         b.add(60).unwrap();
+        b.hold(50);
+        assert!(admission.charge().add(1).is_err());
         drop(b);
         assert_eq!(admission.held.bytes.load(Ordering::Relaxed), 0);
     }

@@ -10,7 +10,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The largest request body, compressed and decompressed alike.
     pub body_bytes_max: usize,
-    /// All request bodies that are held at once, with what is decoded from them.
+    /// All request bodies that are held at once, with what is decoded from them and the
+    /// answers that have not been read yet.
     pub held_bytes_max: usize,
     /// Inference requests under way at once; more are refused with 503.
     pub inflight_max: usize,

@@ -9,6 +9,10 @@ use consort_inference::{Failure, FailureKind, Fault};
 /// Rows that a message lists one by one; more are only counted.
 const ROWS_LISTED_MAX: usize = 8;
 
+/// Bytes of a message. Some of them quote the request, which may be large, compressed to
+/// nothing, and sent by a client that never reads the answer.
+const MESSAGE_BYTES_MAX: usize = 8 << 10;
+
 /// Why a request is not answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -36,14 +40,14 @@ impl Refusal {
         Self {
             code,
             fault: Fault::Client,
-            message: message.into(),
+            message: cut(message.into()),
             log: None,
         }
     }
 
     /// A refusal for the host's reasons that the client may know.
     pub(crate) fn host(code: Code, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = cut(message.into());
         Self {
             code,
             fault: Fault::Host,
@@ -138,9 +142,20 @@ impl From<Failure> for Refusal {
         Self {
             code,
             fault,
-            message,
+            message: cut(message),
             log,
         }
+    }
+}
+
+/// Keeps the beginning of a message, and gives the memory of the rest back.
+fn cut(message: String) -> String {
+    let end = message.floor_char_boundary(MESSAGE_BYTES_MAX);
+    match message.get(..end) {
+        Some(kept) if end < message.len() => {
+            format!("{kept}... ({} bytes more)", message.len() - end)
+        }
+        _ => message,
     }
 }
 
@@ -210,6 +225,26 @@ mod tests {
                  answer; the first of them: {cause}"
             )
         );
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let long = "\u{e4}".repeat(1 << 20);
+        for refusal in [
+            Refusal::client(Code::InvalidArgument, long.clone()),
+            Refusal::host(Code::Unavailable, long.clone()),
+            Refusal::from(Failure {
+                message: long.clone(),
+                ..failure(FailureKind::ModelFailed)
+            }),
+        ] {
+            let message = refusal.message();
+            assert!(message.len() < MESSAGE_BYTES_MAX + 100, "{}", message.len());
+            assert!(message.ends_with(" bytes more)"));
+        }
+        let exact = "x".repeat(MESSAGE_BYTES_MAX);
+        let refusal = Refusal::client(Code::InvalidArgument, exact.clone());
+        assert_eq!(refusal.message(), exact);
     }
 
     #[test]

@@ -44,7 +44,7 @@
 //! ```
 //!
 //! In `Cargo.toml`, `[lib] crate-type = ["cdylib", "rlib"]`; then
-//! `cargo build --profile guest --target wasm32-wasip2` makes the component.
+//! `cargo build --release --target wasm32-wasip2` makes the component.
 //!
 //! What a plugin can rely on, and what not:
 //!

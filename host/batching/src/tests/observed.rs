@@ -3,9 +3,10 @@
 use super::stage::{Fake, MS, Stage, example_of, examples, settle};
 use crate::Config;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
 /// Keeps the lines that are logged.
@@ -45,6 +46,15 @@ impl Subscriber for Lines {
 }
 
 impl Lines {
+    /// Keeps what this thread logs while the guard lives.
+    fn keep(&self) -> DefaultGuard {
+        // Somebody listens to every line all the time: a place in the code that is reached
+        // while nobody does, on a thread of another test, could be switched off for all.
+        static LISTEN: Once = Once::new();
+        LISTEN.call_once(|| tracing::subscriber::set_global_default(Self::default()).unwrap());
+        tracing::subscriber::set_default(self.clone())
+    }
+
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -125,7 +135,7 @@ async fn loading_a_model_is_recorded_in_beams_names() {
 #[tokio::test(start_paused = true)]
 async fn refusals_drops_and_failures_are_logged() {
     let lines = Lines::default();
-    let _guard = tracing::subscriber::set_default(lines.clone());
+    let _guard = lines.keep();
     a_day_at_work().await;
     assert_eq!(
         lines.take(),
@@ -150,7 +160,7 @@ async fn refusals_drops_and_failures_are_logged() {
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_refusals_is_a_trickle_of_lines() {
     let lines = Lines::default();
-    let _guard = tracing::subscriber::set_default(lines.clone());
+    let _guard = lines.keep();
     let stage = Stage::new(Fake::new().takes(MS * 1_000), config());
     let running = stage.send(examples(0..4)).await;
     let waiting = stage.send(examples(4..12)).await;
@@ -168,7 +178,7 @@ async fn a_flood_of_refusals_is_a_trickle_of_lines() {
 #[tokio::test(start_paused = true)]
 async fn running_out_of_memory_is_logged_at_each_step_down() {
     let lines = Lines::default();
-    let _guard = tracing::subscriber::set_default(lines.clone());
+    let _guard = lines.keep();
     let fails = |ids: &[i64], rows| match ids.len() {
         1 => Ok(rows),
         _ => Err(consort_inference::PredictError::OutOfMemory(

@@ -10,6 +10,7 @@ use crate::print;
 use consort_ensemble::{Ensemble, StepStats};
 use consort_inference::Endpoint;
 use consort_job::{JobError, Outputs, Progress, Separator, Sink, Source, Summary, Text};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -182,6 +183,7 @@ fn show(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
 /// A wrong command line or a broken machine.
 fn exit_of(error: &JobError) -> Exit {
     match error {
+        JobError::Read { source, .. } if source.kind() == ErrorKind::NotFound => Exit::Unusable,
         JobError::SameOutput { .. }
         | JobError::OutputIsInput { .. }
         | JobError::NoFileTensors { .. }

@@ -6,7 +6,7 @@ use crate::state::State;
 use crate::tensors::{Refusal, joined_bytes, padded_bytes, sliced_bytes, to_usize};
 use crate::wire::{TensorHandle, WireAxisRange, WireDatatype, WireTensorError};
 use bytes::Bytes;
-use consort_inference::Tensor;
+use consort_inference::{Tensor, TensorError};
 use std::ops::Range;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList};
@@ -123,20 +123,15 @@ fn link_making(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
     instance.func_wrap(
         "[static]tensor.stack",
         |mut store: Context, (handles,): (Vec<Handle>,)| {
-            let tensors = tensors(&store, &handles)?;
-            let tensors: Vec<&Tensor> = tensors.iter().collect();
-            let made = charge(&mut store, joined_bytes(&tensors))
-                .and_then(|()| Ok(Tensor::stack(&tensors)?));
+            let made = join(&mut store, &handles, Tensor::stack)?;
             finish(&mut store, made)
         },
     )?;
     instance.func_wrap(
         "[static]tensor.concat",
         |mut store: Context, (handles, axis): (Vec<Handle>, u32)| {
-            let tensors = tensors(&store, &handles)?;
-            let tensors: Vec<&Tensor> = tensors.iter().collect();
-            let made = charge(&mut store, joined_bytes(&tensors))
-                .and_then(|()| Ok(Tensor::concat(&tensors, axis as usize)?));
+            let concat = |tensors: &[&Tensor]| Tensor::concat(tensors, axis as usize);
+            let made = join(&mut store, &handles, concat)?;
             finish(&mut store, made)
         },
     )
@@ -147,10 +142,22 @@ fn tensor<'a>(store: &'a Context<'_>, handle: &Handle) -> wasmtime::Result<&'a T
     tensor.ok_or_else(|| UnknownHandle(handle.rep()).into())
 }
 
-/// Handles to copies that share the bytes, so that the table can be changed meanwhile.
-fn tensors(store: &Context<'_>, handles: &[Handle]) -> wasmtime::Result<Vec<Tensor>> {
-    let each = |handle| tensor(store, handle).cloned();
-    handles.iter().map(each).collect()
+/// Makes one tensor of several. They stay where they are: a list may name one tensor a
+/// million times, and nothing counts what a copy of each handle would take.
+fn join(
+    store: &mut Context<'_>,
+    handles: &[Handle],
+    joined: impl Fn(&[&Tensor]) -> Result<Tensor, TensorError>,
+) -> wasmtime::Result<Result<Tensor, Refusal>> {
+    let bytes = joined_bytes(&tensors(store, handles)?);
+    Ok(match charge(store, bytes) {
+        Ok(()) => joined(&tensors(store, handles)?).map_err(Refusal::from),
+        Err(refusal) => Err(refusal),
+    })
+}
+
+fn tensors<'a>(store: &'a Context<'_>, handles: &[Handle]) -> wasmtime::Result<Vec<&'a Tensor>> {
+    handles.iter().map(|handle| tensor(store, handle)).collect()
 }
 
 fn charge(store: &mut Context<'_>, bytes: Option<usize>) -> Result<(), Refusal> {

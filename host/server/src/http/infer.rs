@@ -63,7 +63,9 @@ async fn answer(
     check_ready(&*endpoint)?;
     let coding = coding::of_request(&parts.headers)?;
     let tenant = tenant_of(&parts.headers);
-    let _permit = app.admission.admit()?;
+    // No place is taken while the body arrives: clients that send a byte a second would
+    // have them all. But a request for which there is none is told so before it sends.
+    drop(app.admission.admit()?);
     let mut charge = app.admission.charge();
     let deadline = arrived + app.config.request_timeout;
     let limits = BodyLimits {
@@ -71,6 +73,7 @@ async fn answer(
         deadline,
     };
     let body = body::collect(&parts.headers, body, limits, &mut charge).await?;
+    let _permit = app.admission.admit()?;
     if let Some(scope) = Scope::of(&parts.extensions) {
         scope.received(body.len());
     }
@@ -85,7 +88,7 @@ async fn answer(
         .map_or(deadline, |own| own.min(deadline));
     let rows_max = app.config.rows_max;
     let answer = infer::infer(&*endpoint, request, &tenant, deadline, rows_max).await?;
-    encode(app, coding::of_response(&parts.headers), answer).await
+    encode(app, coding::of_response(&parts.headers), answer, charge).await
 }
 
 /// What the handles of a request's rows will take, besides the bytes they share.
@@ -157,7 +160,12 @@ fn json_bytes(header: Option<&[u8]>, body_bytes: usize) -> usize {
     }
 }
 
-async fn encode(app: &App, coding: Coding, answer: InferAnswer) -> Result<Response, Refusal> {
+async fn encode(
+    app: &App,
+    coding: Coding,
+    answer: InferAnswer,
+    charge: Charge,
+) -> Result<Response, Refusal> {
     let bytes: usize = answer
         .outputs
         .iter()
@@ -171,7 +179,7 @@ async fn encode(app: &App, coding: Coding, answer: InferAnswer) -> Result<Respon
         Ok::<_, Refusal>((encoded.header_length, pieces))
     };
     let (header_length, pieces) = app.admission.codec(bytes, work).await??;
-    let mut response = Response::new(Pieces::body(pieces));
+    let mut response = Response::new(Pieces::body(pieces, charge));
     let headers = response.headers_mut();
     match header_length {
         None => headers.insert(CONTENT_TYPE, JSON),

@@ -1,6 +1,7 @@
 //! Responses: JSON bodies, bodies in pieces, and refusals.
 
 use super::coding;
+use crate::admission::Charge;
 use crate::refusal::Refusal;
 use crate::status::Code;
 use axum::body::Body;
@@ -26,8 +27,12 @@ struct ErrorJson<'a> {
     error: &'a str,
 }
 
-/// A body in pieces, none of which is copied.
-pub(super) struct Pieces(VecDeque<Bytes>);
+/// A body in pieces, none of which is copied. What it takes is counted until it has been
+/// sent or given up: a client that does not read it holds memory.
+pub(super) struct Pieces {
+    pieces: VecDeque<Bytes>,
+    _charge: Charge,
+}
 
 /// A JSON response.
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<Response, Refusal> {
@@ -66,8 +71,14 @@ impl IntoResponse for Refusal {
 // === impl Pieces ===
 
 impl Pieces {
-    pub(super) fn body(pieces: Vec<Bytes>) -> Body {
-        Body::new(Self(pieces.into()))
+    /// A body, and the account of the request that it answers: an output may be a part of
+    /// the request's own memory.
+    pub(super) fn body(pieces: Vec<Bytes>, mut charge: Charge) -> Body {
+        charge.hold(pieces.iter().map(Bytes::len).sum());
+        Body::new(Self {
+            pieces: pieces.into(),
+            _charge: charge,
+        })
     }
 }
 
@@ -79,15 +90,15 @@ impl hyper::body::Body for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(self.pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.pieces.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let bytes: usize = self.0.iter().map(Bytes::len).sum();
+        let bytes: usize = self.pieces.iter().map(Bytes::len).sum();
         SizeHint::with_exact(bytes as u64)
     }
 }

@@ -145,6 +145,25 @@ async fn requests_over_the_limit_are_503_and_health_answers_still() {
 }
 
 #[tokio::test]
+async fn a_slow_upload_takes_no_place() {
+    let config = Config {
+        inflight_max: 1,
+        ..Config::default()
+    };
+    let server = Server::with(config).await;
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    let part =
+        format!("POST {INFER} HTTP/1.1\r\nhost: x\r\n{LENGTH}: 0\r\ncontent-length: 10\r\n\r\nabc");
+    slow.write_all(part.as_bytes()).await.unwrap();
+    // It has begun: it and the request that asks.
+    server
+        .metrics_with("consort_server_requests_inflight 2")
+        .await;
+    let reply = server.post(INFER, &[(LENGTH, "0")], vec![0; 10]).await;
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
 async fn held_bytes_over_the_limit_are_503() {
     let config = Config {
         held_bytes_max: 10_000,
@@ -155,6 +174,58 @@ async fn held_bytes_over_the_limit_are_503() {
     reply.refused(503, "over the limit of 10000; try again later");
     let reply = server.post(INFER, &[(LENGTH, "0")], vec![0; 5_000]).await;
     assert_eq!(reply.status, 200);
+}
+
+/// A client that does not read its answer holds memory; it is counted until it leaves.
+#[tokio::test]
+async fn an_answer_that_is_not_read_is_held() {
+    let config = Config {
+        held_bytes_max: 40_000_000,
+        ..Config::default()
+    };
+    let server = Server::with(config).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let size = 30_000_000;
+    let head = format!(
+        "POST {INFER} HTTP/1.1\r\nhost: x\r\n{LENGTH}: 0\r\ncontent-length: {size}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![7; size]).await.unwrap();
+    // The answer begins to arrive, and then waits for its reader.
+    stream.read_u8().await.unwrap();
+    let reply = server.post(INFER, &[(LENGTH, "0")], vec![0; 10]).await;
+    reply.refused(503, "over the limit of 40000000; try again later");
+    drop(stream);
+    for _ in 0..500 {
+        let reply = server.post(INFER, &[(LENGTH, "0")], vec![0; 10]).await;
+        if reply.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the memory was not given back");
+}
+
+/// A few bytes on the wire, a long name in the request, and none of it in the answer.
+#[tokio::test]
+async fn a_request_is_not_sent_back_in_a_refusal() {
+    let server = Server::start().await;
+    let long = "n".repeat(1_000_000);
+    let named = |name: &str, datatype: &str| {
+        format!(
+            r#"{{"inputs": [{{"name": "{name}", "datatype": "{datatype}", "shape": [1, 1], "data": [1]}}]}}"#
+        )
+    };
+    let bodies = [
+        named(&long, "INT8"),
+        named("x", &long),
+        format!(r#"{{"inputs": "{long}"}}"#),
+    ];
+    for body in bodies {
+        let reply = server.infer("echo_int8", body).await;
+        let bytes = reply.error(400).len();
+        assert!(bytes < 20_000, "{bytes} bytes");
+    }
 }
 
 #[tokio::test]
