@@ -135,6 +135,11 @@ fn a_larger_batch_changes_no_label() {
     let (ran, together) = predict(&batched, &corpus, folder.path());
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!(single.len(), together.len());
+    assert!(
+        !ran.stderr.contains("largest 1\n"),
+        "no batch formed:\n{}",
+        ran.stderr
+    );
     for (key, prediction) in single {
         let other = &together[&key]["outputs"]["label"];
         assert_eq!(prediction["outputs"]["label"], *other, "{key}");

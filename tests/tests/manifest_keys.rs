@@ -432,7 +432,7 @@ fn limits_are_for_all_plugins_and_for_one() {
         .map(|name| format!("[[ensemble.{name}-e.step]]\nplugin = \"{name}\"\n"))
         .collect();
     let place = Place::new(&format!(
-        "[limits]\nmemory_bytes_max = \"8 MiB\"\ncall_time_ms_max = 60\nwall_time_ms_max = 5000\n\
+        "[limits]\nmemory_bytes_max = \"8 MiB\"\ncall_time_ms_max = 5000\nwall_time_ms_max = 5000\n\
          {}{}limits = {{ call_time_ms_max = 170 }}\n{steps}",
         plugin("grow_memory"),
         plugin("loop_forever"),
@@ -504,7 +504,7 @@ fn the_cache_of_the_manifest_is_used_unless_forbidden() {
 
 #[test]
 fn an_ensembles_time_ends_its_examples() {
-    let text = "[ensemble.e]\ntimeout_ms = 150\n[[ensemble.e.step]]\nplugin = \"loop_forever\"\n\
+    let text = "[ensemble.e]\ntimeout_ms = 700\n[[ensemble.e.step]]\nplugin = \"loop_forever\"\n\
                 [job]\ncall_examples_max = 1\n";
     let place = Place::new(&format!("{}{text}", plugin("loop_forever")));
     let (predicted, dead) = place.predicted("e", &[2, 13].map(number));

@@ -46,8 +46,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "CONSORT_CACHE_DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
 
-    /// Compile plugins anew each time and keep nothing
-    #[arg(long, global = true, conflicts_with = "cache_dir")]
+    /// Compile plugins anew each time and keep nothing, whatever --cache-dir says
+    #[arg(long, global = true)]
     pub(crate) no_cache: bool,
 }
 
@@ -79,7 +79,8 @@ Each prediction is one line: {\"key\": ..., \"outputs\": {...}, \"model_id\": ..
 Each failure is one line of the dead-letter file: {\"key\": ..., \"error\": {\"stage\", \"step\", \"kind\", \"message\"}}.
 
 Exit status: 0 all well, 1 some examples failed, 2 the manifest or the command line is
-wrong, 3 the run was broken off (a full disk, say), 130 interrupted by Ctrl-C.")]
+wrong, 3 the run was broken off (a full disk, a reader that left), 130 interrupted by
+Ctrl-C or SIGTERM.")]
 pub(crate) struct Run {
     /// The manifest
     #[arg(value_name = "MANIFEST")]

@@ -14,8 +14,8 @@ use consort_manifest::{
     self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns,
 };
 use consort_onnx::{ModelSource, OnnxHandler};
-use consort_plugin::{Capability, Plugin, Role, Sandbox, Snapshot};
-use consort_registry::{LoadError, Model, Registry};
+use consort_plugin::{Capability, LoadProblem, Plugin, Role, Sandbox, Snapshot};
+use consort_registry::{LoadError, Model, ModelFile, Registry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -152,20 +152,18 @@ impl Assembly<'_> {
             };
             let (name, registry, library) =
                 (model.name.to_string(), registry.clone(), library.clone());
-            let (path, sha256) = (
-                model.path.place,
-                model.sha256.as_ref().map(|digest| digest.place),
-            );
+            let entry = model.clone();
             loads.spawn(async move {
-                let load = move |path: &Path| {
-                    let handler = OnnxHandler::load(&library, ModelSource::File(path), &onnx)?;
+                let load = move |file: ModelFile<'_>| {
+                    let source = match file {
+                        ModelFile::Path(path) => ModelSource::File(path),
+                        ModelFile::Checked(content) => ModelSource::Bytes(content),
+                    };
+                    let handler = OnnxHandler::load(&library, source, &onnx)?;
                     Ok::<Arc<dyn ModelHandler>, consort_onnx::LoadError>(Arc::new(handler))
                 };
                 let loaded = registry.load(config, load).await;
-                (
-                    name,
-                    loaded.map_err(|error| model_problem(&error, path, sha256)),
-                )
+                (name, loaded.map_err(|error| model_problem(&error, &entry)))
             });
         }
         loads
@@ -184,11 +182,10 @@ impl Assembly<'_> {
                 }
             };
             let (name, sandbox) = (plugin.name.to_string(), sandbox.clone());
-            let place = plugin.path.place;
+            let entry = plugin.clone();
             loads.spawn(async move {
                 let loaded = sandbox.load(config).await;
-                let problem =
-                    |error: consort_plugin::LoadError| Problem::new(place, error.to_string(), "");
+                let problem = |error| plugin_problem(&error, &entry);
                 (name, loaded.map(Arc::new).map_err(problem))
             });
         }
@@ -386,15 +383,58 @@ fn step_place(step: &manifest::Step) -> Place {
     }
 }
 
-fn model_problem(error: &LoadError, path: Place, sha256: Option<Place>) -> Problem {
-    match error {
-        LoadError::DigestMismatch { actual, .. } => Problem::new(
-            sha256.unwrap_or(path),
-            error.to_string(),
-            format!("get the right file, or write sha256 = \"{actual}\" if you trust this one"),
-        ),
+/// Points at what the manifest says that does not hold.
+fn model_problem(error: &LoadError, model: &manifest::Model) -> Problem {
+    let place = match error {
+        LoadError::DigestMismatch { actual, .. } => {
+            let place = model
+                .sha256
+                .as_ref()
+                .map_or(model.path.place, |digest| digest.place);
+            return Problem::new(place, error.to_string(), digest_help(actual));
+        }
+        LoadError::Handler(source) => match source.downcast_ref() {
+            Some(
+                consort_onnx::LoadError::ProviderUnavailable { .. }
+                | consort_onnx::LoadError::ProviderUnused { .. },
+            ) => model.providers.place,
+            _ => model.path.place,
+        },
+        _ => model.path.place,
+    };
+    Problem::new(place, error.to_string(), "")
+}
+
+/// Points at what the manifest says that does not hold.
+fn plugin_problem(error: &consort_plugin::LoadError, plugin: &manifest::Plugin) -> Problem {
+    let path = plugin.path.place;
+    match &error.problem {
+        LoadProblem::Digest { actual, .. } => {
+            let place = plugin.sha256.as_ref().map_or(path, |digest| digest.place);
+            Problem::new(place, error.to_string(), digest_help(actual))
+        }
+        LoadProblem::Asset { name, .. } => {
+            let asset = plugin.assets.iter().find(|asset| *asset.name == *name);
+            let place = asset.map_or(path, |asset| asset.value.place);
+            Problem::new(
+                place,
+                error.problem.to_string(),
+                "paths are relative to the manifest",
+            )
+        }
+        LoadProblem::CapabilityUnavailable(_) => {
+            Problem::new(plugin.capabilities.place, error.problem.to_string(), "")
+        }
+        LoadProblem::InitRefused(_) if plugin.config.is_some() => {
+            let place = plugin.config.as_ref().map_or(path, |config| config.place);
+            Problem::new(place, error.to_string(), "")
+        }
         _ => Problem::new(path, error.to_string(), ""),
     }
+}
+
+fn digest_help(actual: &str) -> String {
+    format!("get the right file, or write sha256 = \"{actual}\" if you trust this one")
 }
 
 /// `$XDG_CACHE_HOME/consort` or `~/.cache/consort`.

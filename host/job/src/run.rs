@@ -9,7 +9,7 @@ use crate::sink::OpenOutputs;
 use crate::source::{Chunk, SourceError, SourceState};
 use crate::task::{Abandon, Admission, Stations};
 use crate::writer::{self, Tally, WriteEnd, WriterHandle};
-use crate::{Config, Ended, JobError, Outputs, Source, Summary};
+use crate::{Config, Ended, Failures, JobError, Outputs, Source, Summary};
 use consort_inference::Endpoint;
 use std::io;
 use std::pin::pin;
@@ -39,9 +39,24 @@ pub async fn run(
     check(&*endpoint, &source, &outputs, &config)?;
     let dead_letters = outputs.dead_letters.is_some();
     let bar = Arc::new(Bar::new(config.progress, &outputs));
-    let outputs = tokio::task::spawn_blocking(move || OpenOutputs::open(&outputs))
-        .await
-        .map_err(defect)??;
+    // The source first: nothing is emptied for a job that cannot begin.
+    let (source, outputs) = tokio::task::spawn_blocking(move || {
+        let source = source
+            .opened()
+            .map_err(|SourceError { name, error }| JobError::Read {
+                name,
+                source: error,
+                summary: Box::new(Summary::new(
+                    0,
+                    Failures::default(),
+                    Ended::Failed,
+                    Duration::ZERO,
+                )),
+            })?;
+        Ok::<_, JobError>((source, OpenOutputs::open(&outputs)?))
+    })
+    .await
+    .map_err(defect)??;
     let state = Arc::new(SourceState::default());
     let _stop = StopOnDrop(state.clone());
     if bar.is_drawn() {

@@ -2,8 +2,9 @@
 
 use crate::os::{self, FileId};
 use crate::{JobError, Outputs, Sink};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, Write};
+use std::path::PathBuf;
 
 /// Something that takes lines and can take back the end of what it took.
 pub(crate) trait Target: Write + Send {
@@ -21,6 +22,16 @@ pub(crate) struct OpenSink {
     lines_written: u64,
 }
 
+/// An output that is open but not yet emptied.
+struct OpenFile {
+    file: File,
+    id: Option<FileId>,
+    path: PathBuf,
+    name: String,
+    /// Standard output and devices are taken as they are.
+    is_empty: bool,
+}
+
 /// The open outputs of a job.
 pub(crate) struct OpenOutputs {
     pub(crate) predictions: OpenSink,
@@ -32,45 +43,80 @@ pub(crate) struct OpenOutputs {
 // === impl OpenOutputs ===
 
 impl OpenOutputs {
-    /// Creates or empties the outputs. Blocks.
+    /// Creates or empties the outputs. A file that is there keeps its content until it is
+    /// certain that all outputs can be had. Blocks.
     pub(crate) fn open(outputs: &Outputs) -> Result<Self, JobError> {
-        let (predictions, id) = OpenSink::open(&outputs.predictions)?;
-        let mut ids = Vec::from_iter(id);
-        let mut dead_letters = None;
-        if let Some(sink) = &outputs.dead_letters {
-            let (opened, id) = OpenSink::open(sink)?;
-            if let (Some(id), Sink::File(path)) = (id, sink)
-                && ids.contains(&id)
-            {
-                return Err(JobError::SameOutput { path: path.clone() });
-            }
-            ids.extend(id);
-            dead_letters = Some(opened);
+        let predictions = OpenFile::open(&outputs.predictions)?;
+        let dead_letters = outputs.dead_letters.as_ref().map(OpenFile::open);
+        let dead_letters = dead_letters.transpose()?;
+        if let (Some(sink), Some(dead)) = (&outputs.dead_letters, &dead_letters)
+            && let Sink::File(path) = sink
+            && dead.id.is_some()
+            && dead.id == predictions.id
+        {
+            return Err(JobError::SameOutput { path: path.clone() });
         }
+        let ids = [Some(&predictions), dead_letters.as_ref()];
+        let ids = ids
+            .into_iter()
+            .flatten()
+            .filter_map(|file| file.id)
+            .collect();
         Ok(Self {
-            predictions,
-            dead_letters,
+            predictions: predictions.emptied()?,
+            dead_letters: dead_letters.map(OpenFile::emptied).transpose()?,
             ids,
         })
+    }
+}
+
+// === impl OpenFile ===
+
+impl OpenFile {
+    fn open(sink: &Sink) -> Result<Self, JobError> {
+        let (file, path, name) = match sink {
+            Sink::File(path) => {
+                let file = OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .open(path);
+                (file, path.clone(), format!("{path:?}"))
+            }
+            Sink::Stdout => {
+                let name = "standard output";
+                (os::stdout(), name.into(), name.to_owned())
+            }
+        };
+        let file = file.map_err(|source| JobError::Open {
+            path: path.clone(),
+            source,
+        })?;
+        let id = file.metadata().ok().as_ref().and_then(FileId::of);
+        let is_empty = matches!(sink, Sink::Stdout) || id.is_none();
+        Ok(Self {
+            file,
+            id,
+            path,
+            name,
+            is_empty,
+        })
+    }
+
+    fn emptied(self) -> Result<OpenSink, JobError> {
+        if !self.is_empty {
+            let path = self.path;
+            self.file
+                .set_len(0)
+                .map_err(|source| JobError::Open { path, source })?;
+        }
+        Ok(OpenSink::new(Box::new(self.file), self.name))
     }
 }
 
 // === impl OpenSink ===
 
 impl OpenSink {
-    fn open(sink: &Sink) -> Result<(Self, Option<FileId>), JobError> {
-        let (file, path, name) = match sink {
-            Sink::File(path) => (File::create(path), path.clone(), format!("{path:?}")),
-            Sink::Stdout => {
-                let name = "standard output";
-                (os::stdout(), name.into(), name.to_owned())
-            }
-        };
-        let file = file.map_err(|source| JobError::Open { path, source })?;
-        let id = file.metadata().ok().as_ref().and_then(FileId::of);
-        Ok((Self::new(Box::new(file), name), id))
-    }
-
     fn new(target: Box<dyn Target>, name: String) -> Self {
         Self {
             target,
@@ -220,14 +266,23 @@ pub(crate) mod tests {
             predictions: Sink::File(path.clone()),
             dead_letters: Some(Sink::File(dir.path().join("./out"))),
         };
+        std::fs::write(&path, "of the last run").unwrap();
         let error = OpenOutputs::open(&outputs).err().unwrap();
         assert!(matches!(error, JobError::SameOutput { .. }), "{error}");
         let outputs = Outputs {
-            predictions: Sink::File(dir.path().join("no/such/folder")),
-            dead_letters: None,
+            predictions: Sink::File(path.clone()),
+            dead_letters: Some(Sink::File(dir.path().join("no/such/folder"))),
         };
         let error = OpenOutputs::open(&outputs).err().unwrap().to_string();
         assert!(error.starts_with("cannot create the output"), "{error}");
         assert!(error.contains("no/such/folder"), "{error}");
+        // Nothing is emptied for a job that cannot begin.
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "of the last run");
+        let outputs = Outputs {
+            predictions: Sink::File(path.clone()),
+            dead_letters: None,
+        };
+        OpenOutputs::open(&outputs).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
     }
 }

@@ -117,6 +117,18 @@ impl Source {
         }
     }
 
+    /// Opens a text that is read, so that a job whose source is not there does nothing.
+    pub(crate) fn opened(self) -> Result<Self, SourceError> {
+        Ok(match self {
+            Self::Paths { text, separator } => Self::Paths {
+                text: text.opened()?,
+                separator,
+            },
+            Self::Jsonl(text) => Self::Jsonl(text.opened()?),
+            Self::Files(roots) => Self::Files(roots),
+        })
+    }
+
     /// Starts the thread that looks for examples. It ends at the end of the source, when
     /// it is told to stop, or when the receiver is gone.
     pub(crate) fn start(
@@ -268,6 +280,17 @@ impl Text {
             Self::Stdin => "standard input".to_owned(),
             Self::File(path) => format!("{path:?}"),
             Self::Reader(name, _) => name.clone(),
+        }
+    }
+
+    fn opened(self) -> Result<Self, SourceError> {
+        let name = self.name();
+        match self {
+            Self::File(path) => match File::open(path) {
+                Ok(file) => Ok(Self::Reader(name, Box::new(file))),
+                Err(error) => Err(SourceError { name, error }),
+            },
+            opened => Ok(opened),
         }
     }
 

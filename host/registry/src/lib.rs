@@ -12,5 +12,5 @@ mod registry;
 
 pub use digest::Sha256Digest;
 pub use error::LoadError;
-pub use model::{Model, ModelConfig};
+pub use model::{Model, ModelConfig, ModelFile};
 pub use registry::Registry;

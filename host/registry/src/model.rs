@@ -31,6 +31,15 @@ pub struct Model {
     load_latency: Duration,
 }
 
+/// A model file, for whoever makes a handler of it.
+pub enum ModelFile<'a> {
+    /// A file to open.
+    Path(&'a Path),
+    /// The content of a file whose digest was asked for and found right. The file is not to
+    /// be opened again: it could be another one by then.
+    Checked(&'a [u8]),
+}
+
 type Loaded = (Arc<dyn ModelHandler>, Duration);
 
 // === impl Model ===
@@ -40,7 +49,7 @@ impl Model {
     /// their own, and starts the batcher.
     pub(crate) async fn load<E>(
         config: ModelConfig,
-        load: impl FnOnce(&Path) -> Result<Arc<dyn ModelHandler>, E> + Send + 'static,
+        load: impl FnOnce(ModelFile<'_>) -> Result<Arc<dyn ModelHandler>, E> + Send + 'static,
         metrics: &Metrics,
     ) -> Result<Self, LoadError>
     where
@@ -88,25 +97,36 @@ impl Model {
 fn load_file<E>(
     path: &Path,
     sha256: Option<&str>,
-    load: impl FnOnce(&Path) -> Result<Arc<dyn ModelHandler>, E>,
+    load: impl FnOnce(ModelFile<'_>) -> Result<Arc<dyn ModelHandler>, E>,
 ) -> Result<Loaded, LoadError>
 where
     E: std::error::Error + Send + Sync + 'static,
 {
     let begin = Instant::now();
-    if let Some(expected) = sha256 {
-        let actual = Sha256Digest::of_file(path).map_err(|source| LoadError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        if !actual.matches(expected) {
-            return Err(LoadError::DigestMismatch {
-                path: path.to_owned(),
-                expected: expected.to_owned(),
-                actual: actual.to_string(),
-            });
-        }
-    }
-    let handler = load(path).map_err(|error| LoadError::Handler(Box::new(error)))?;
+    let content = sha256
+        .map(|expected| read_checked(path, expected))
+        .transpose()?;
+    let file = match &content {
+        Some(content) => ModelFile::Checked(content),
+        None => ModelFile::Path(path),
+    };
+    let handler = load(file).map_err(|error| LoadError::Handler(Box::new(error)))?;
     Ok((handler, begin.elapsed()))
+}
+
+fn read_checked(path: &Path, expected: &str) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |source| LoadError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let content = std::fs::read(path).map_err(unreadable)?;
+    let actual = Sha256Digest::of(&content);
+    if actual.matches(expected) {
+        return Ok(content);
+    }
+    Err(LoadError::DigestMismatch {
+        path: path.to_owned(),
+        expected: expected.to_owned(),
+        actual: actual.to_string(),
+    })
 }

@@ -1,10 +1,9 @@
 //! Models by name, endpoints by name.
 
-use crate::{LoadError, Model, ModelConfig};
+use crate::{LoadError, Model, ModelConfig, ModelFile};
 use consort_batching::Metrics;
 use consort_inference::{Endpoint, ModelHandler, ModelName};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Everything that is loaded. Shared by all that serve or run.
@@ -30,7 +29,7 @@ impl Registry {
     pub async fn load<E>(
         &self,
         config: ModelConfig,
-        load: impl FnOnce(&Path) -> Result<Arc<dyn ModelHandler>, E> + Send + 'static,
+        load: impl FnOnce(ModelFile<'_>) -> Result<Arc<dyn ModelHandler>, E> + Send + 'static,
     ) -> Result<Arc<Model>, LoadError>
     where
         E: std::error::Error + Send + Sync + 'static,

@@ -7,7 +7,7 @@ use consort_inference::{
     Batch, BoxFuture, Call, Datatype, Endpoint, Example, Failure, ModelHandler, PredictError,
     Prediction, Signature, TenantId, Tensor, TensorSpec, Tensors,
 };
-use consort_registry::{LoadError, ModelConfig, Registry};
+use consort_registry::{LoadError, ModelConfig, ModelFile, Registry};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 struct Negate(Signature);
 
 impl Negate {
-    fn load(_: &Path) -> Result<Arc<dyn ModelHandler>, std::io::Error> {
+    fn load(_: ModelFile<'_>) -> Result<Arc<dyn ModelHandler>, std::io::Error> {
         let spec = |name: &str| TensorSpec::new(name, Datatype::Int64, vec![Some(1)]);
         Ok(Arc::new(Self(Signature {
             inputs: vec![spec("x")],
@@ -155,7 +155,7 @@ async fn the_file_must_be_the_one_asked_for() {
     std::fs::write(file.path(), "abc").unwrap();
     let (registry, _) = registry();
     let wrong = "0".repeat(64);
-    let refused = |_: &Path| -> Result<Arc<dyn ModelHandler>, std::io::Error> {
+    let refused = |_: ModelFile<'_>| -> Result<Arc<dyn ModelHandler>, std::io::Error> {
         panic!("a file with the wrong digest must not be opened as a model")
     };
     let error = registry
@@ -167,8 +167,12 @@ async fn the_file_must_be_the_one_asked_for() {
     assert!(error.to_string().contains("ba7816bf") && error.to_string().contains(&wrong));
     // FIPS 180-2, appendix B.1.
     let right = "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD";
+    let load = |file: ModelFile<'_>| {
+        assert!(matches!(file, ModelFile::Checked(b"abc")));
+        Negate::load(file)
+    };
     registry
-        .load(config(file.path(), Some(right)), Negate::load)
+        .load(config(file.path(), Some(right)), load)
         .await
         .unwrap();
 }
@@ -176,7 +180,10 @@ async fn the_file_must_be_the_one_asked_for() {
 #[tokio::test]
 async fn what_the_runtime_says_is_kept() {
     let (registry, _) = registry();
-    let fails = |path: &Path| -> Result<Arc<dyn ModelHandler>, std::io::Error> {
+    let fails = |file: ModelFile<'_>| -> Result<Arc<dyn ModelHandler>, std::io::Error> {
+        let ModelFile::Path(path) = file else {
+            panic!("nobody asked for a digest")
+        };
         Err(std::io::Error::other(format!("{} is odd", path.display())))
     };
     let error = registry

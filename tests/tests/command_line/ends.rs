@@ -66,7 +66,7 @@ fn a_second_ctrl_c_ends_at_once() {
     });
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.status, 130, "{}", ran.stderr);
-    says(&ran.stderr, &["stopped at once by a second Ctrl-C"]);
+    says(&ran.stderr, &["stopped at once by a second signal"]);
     assert_eq!(place.read("out").lines().count(), 2);
 }
 

@@ -9,10 +9,11 @@ use crate::manifest::ManifestFile;
 use crate::print;
 use consort_ensemble::{Ensemble, StepStats};
 use consort_inference::Endpoint;
-use consort_job::{JobError, Outputs, Progress, Separator, Sink, Source, Summary, Text};
+use consort_job::{Ended, JobError, Outputs, Progress, Separator, Sink, Source, Summary, Text};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A job that is ready to run.
 struct Prepared {
@@ -50,10 +51,11 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
     let exit = match done {
         Ok(mut summary) => {
             show(&mut summary, &ensemble, &host);
-            match (summary.interrupted(), summary.failures.total() > 0) {
-                (true, _) => Exit::Interrupted,
-                (false, true) => Exit::SomeFailed,
-                (false, false) => Exit::Success,
+            match summary.ended {
+                Ended::Interrupted => Exit::Interrupted,
+                Ended::OutputClosed | Ended::Failed => Exit::BrokenOff,
+                Ended::Complete if summary.failures.total() > 0 => Exit::SomeFailed,
+                Ended::Complete => Exit::Success,
             }
         }
         Err(mut error) => {
@@ -74,6 +76,7 @@ fn prepare(file: &ManifestFile, host: &Host, run: &Run) -> Result<Prepared, Stri
     let ensemble = host.choose(run.ensemble.as_deref())?.clone();
     let config = config(file, run, ensemble.name());
     let source = source(run, !config.files.is_empty())?;
+    spare_own_files(file, run)?;
     let outputs = Outputs {
         predictions: sink(&run.output),
         dead_letters: run.dead_letter.as_deref().map(sink),
@@ -84,6 +87,39 @@ fn prepare(file: &ManifestFile, host: &Host, run: &Run) -> Result<Prepared, Stri
         outputs,
         config,
     })
+}
+
+/// A slip of the hand must not replace the manifest, or what it names, by predictions.
+fn spare_own_files(file: &ManifestFile, run: &Run) -> Result<(), String> {
+    let manifest = &file.manifest;
+    let models = manifest.models.iter().map(|model| model.path.as_path());
+    let plugins = manifest.plugins.iter().map(|plugin| plugin.path.as_path());
+    let assets = manifest
+        .plugins
+        .iter()
+        .flat_map(|plugin| plugin.assets.iter());
+    let named = models
+        .chain(plugins)
+        .chain(assets.map(|asset| asset.value.as_path()));
+    let own = named
+        .map(|path| file.resolve(path))
+        .chain([run.manifest.clone()]);
+    let own: Vec<PathBuf> = own.filter_map(|path| path.canonicalize().ok()).collect();
+    for output in [Some(&run.output), run.dead_letter.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if output
+            .canonicalize()
+            .is_ok_and(|output| own.contains(&output))
+        {
+            let output = output.display();
+            return Err(format!(
+                "{output} is the manifest or a file that it names: write elsewhere"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn config(file: &ManifestFile, run: &Run, ensemble: &str) -> consort_job::Config {
@@ -135,16 +171,25 @@ fn sink(path: &Path) -> Sink {
     }
 }
 
-/// Ready at the first Ctrl-C; a second one ends the process at once.
+/// Ready at the first Ctrl-C or SIGTERM; a second one ends the process at once.
 async fn interrupt() {
-    if tokio::signal::ctrl_c().await.is_err() {
+    let signals = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    let Ok((mut interrupt, mut terminate)) = signals else {
         return std::future::pending().await;
-    }
-    tokio::spawn(async {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            print::note("stopped at once by a second Ctrl-C");
-            std::process::exit(130);
+    };
+    let mut next = async move || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
+    };
+    next().await;
+    print::note("interrupted: what is under way is finished first; once more stops at once");
+    tokio::spawn(async move {
+        next().await;
+        print::note("stopped at once by a second signal");
+        std::process::exit(130);
     });
 }
 
