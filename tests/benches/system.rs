@@ -92,15 +92,8 @@ fn job_rate(manifest: &Path, corpus: &Path, folder: &Path) -> f64 {
         .arg(folder.join("out.jsonl"));
     let ran = run(&mut command);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let rate = ran
-        .stderr
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .windows(2)
-        .find_map(|pair| match pair {
-            [number, "examples/s"] => number.replace([',', '('], "").parse().ok(),
-            _ => None,
-        });
+    let rate = |line: &str| line.strip_prefix("examples/s")?.trim().parse().ok();
+    let rate = ran.stderr.lines().find_map(rate);
     rate.unwrap_or_else(|| panic!("no examples/s in\n{}", ran.stderr))
 }
 
