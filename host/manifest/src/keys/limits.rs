@@ -48,7 +48,8 @@ section! {
             Default(Bytes::new(0, MEMORY_BYTES_MAX), "\"1 MiB\"");
         /// Streams, timers and other host resources open at a time.
         pub resources_max: Located<u64> = Default(Whole::new(1, COUNT_MAX, 256), "256");
-        /// Bytes of log text, standard output and standard error of one call.
+        /// Bytes of log text, standard output and standard error of one call; each line
+        /// counts 64 bytes more.
         pub log_bytes_max: Located<u64> = Default(Bytes::new(0, 1 << 30), "\"64 KiB\"");
         /// Bytes of an error text that are kept.
         pub message_bytes_max: Located<u64> = Default(Bytes::new(64, 1 << 20), "\"2 KiB\"");
