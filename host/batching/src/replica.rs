@@ -159,7 +159,8 @@ impl Replica {
         if kind == FailureKind::OutOfMemory && size > 0 {
             self.exchange.lower_batch_size_max(size);
         }
-        if examples == 1 || kind == FailureKind::ModelContract {
+        let as_a_whole = [FailureKind::ModelContract, FailureKind::Unavailable];
+        if examples == 1 || as_a_whole.contains(&kind) {
             return fail_all(self.events(), work.entries, kind, &message);
         }
         self.events().batch_split(kind);
@@ -203,6 +204,7 @@ fn kind_of(error: &PredictError) -> FailureKind {
         PredictError::OutOfMemory(_) => FailureKind::OutOfMemory,
         PredictError::Contract(_) => FailureKind::ModelContract,
         PredictError::InvalidInput(_) => FailureKind::InvalidArgument,
+        PredictError::Unavailable(_) => FailureKind::Unavailable,
         _ => FailureKind::ModelFailed,
     }
 }

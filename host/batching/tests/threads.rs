@@ -60,6 +60,7 @@ impl ModelHandler for Echo {
     fn batch_hints(&self) -> BatchHints {
         BatchHints {
             max_batch_size: Some(64),
+            ..BatchHints::default()
         }
     }
 
@@ -161,6 +162,7 @@ async fn a_caller_hears_at_its_deadline_while_the_handler_blocks() {
     let deadline = Instant::now() + Duration::from_millis(30);
     let call = Call {
         deadline: Some(deadline.into_std()),
+        ..Call::default()
     };
     let answers = batcher.infer(examples(1..2), call).await;
     let kind = answers[0].as_ref().unwrap_err().kind;
@@ -244,7 +246,13 @@ async fn draining_finishes_the_queue_and_joins_the_threads() {
     // Nothing more is let in once the drain has begun.
     let deadline = Some((Instant::now() + AGES).into_std());
     loop {
-        let late = batcher.infer(examples(9..10), Call { deadline });
+        let late = batcher.infer(
+            examples(9..10),
+            Call {
+                deadline,
+                ..Call::default()
+            },
+        );
         // A call that is let in before the drain waits behind the gate: abandon it.
         match tokio::time::timeout(Duration::from_millis(1), late).await {
             Ok(answers) => {

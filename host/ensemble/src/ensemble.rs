@@ -34,6 +34,8 @@ struct RunningStep {
 struct Traveller {
     key: Option<Key>,
     tenant: TenantId,
+    /// The tensors it came with, where the caller wants them back.
+    example: Option<Tensors>,
     state: State,
 }
 
@@ -98,10 +100,10 @@ impl Ensemble {
         let begin = Instant::now();
         let mut travellers: Vec<Traveller> = examples
             .into_iter()
-            .map(|example| self.admit(example))
+            .map(|example| self.admit(example, call.keep_example))
             .collect();
         for step in &self.steps {
-            step.run(self, &mut travellers, call).await;
+            step.run(self, &mut travellers, &call).await;
         }
         self.count(&travellers);
         let results = travellers
@@ -136,7 +138,8 @@ impl Ensemble {
         }
     }
 
-    fn admit(&self, example: Example) -> Traveller {
+    fn admit(&self, example: Example, keep: bool) -> Traveller {
+        let kept = keep.then(|| example.tensors.clone());
         let state = match self.signature.check_inputs(&example.tensors) {
             Ok(()) => State::Live {
                 tensors: example.tensors,
@@ -151,6 +154,7 @@ impl Ensemble {
         Traveller {
             key: example.key,
             tenant: example.tenant,
+            example: kept,
             state,
         }
     }
@@ -162,8 +166,12 @@ impl Ensemble {
                 key: traveller.key,
                 outputs: tensors,
                 model_id: made_by.unwrap_or_else(|| self.id.clone()),
+                example: traveller.example,
             }),
-            State::Done(Ok(prediction)) => Ok(prediction),
+            State::Done(Ok(prediction)) => Ok(Prediction {
+                example: traveller.example,
+                ..prediction
+            }),
             State::Done(Err(failure)) => {
                 self.report(&traveller.tenant, traveller.key.as_deref(), &failure);
                 Err(failure)
@@ -241,7 +249,7 @@ impl State {
 
 impl RunningStep {
     /// Runs the step on every example that is still on its way.
-    async fn run(&self, ensemble: &Ensemble, travellers: &mut [Traveller], call: Call) {
+    async fn run(&self, ensemble: &Ensemble, travellers: &mut [Traveller], call: &Call) {
         let (live, examples): (Vec<usize>, Vec<Example>) = travellers
             .iter()
             .enumerate()
@@ -264,7 +272,7 @@ impl RunningStep {
                 count
             ]
         } else {
-            self.compiled.step.run(examples, call).await
+            self.compiled.step.run(examples, call.clone()).await
         };
         if results.len() != count {
             let message = format!("{} results came back for {count} examples", results.len());
@@ -382,6 +390,7 @@ impl RunningStep {
                 key,
                 outputs,
                 model_id: self.compiled.step.model_id().clone(),
+                example: None,
             }),
             Err(mismatch) => Err(self.failure(
                 FailureKind::PluginContract,

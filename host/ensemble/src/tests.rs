@@ -269,6 +269,7 @@ async fn nothing_runs_after_the_deadline() {
     let deadline = tokio::time::Instant::now() + Duration::from_micros(1500);
     let call = Call {
         deadline: Some(deadline.into_std()),
+        ..Call::default()
     };
     let results = ensemble.infer(examples(&[1]), call).await;
     let failure = results[0].as_ref().unwrap_err();

@@ -1,17 +1,22 @@
 //! What a model runs at once: rows of one layout.
 
-use crate::{Datatype, Tensor, TensorError, Tensors};
+use crate::{Datatype, InferenceArgs, TenantId, Tensor, TensorError, Tensors};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Names, datatypes and shapes of an example's tensors, in order of name. Examples can
 /// share a batch if and only if their layouts are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Layout(Vec<(Arc<str>, Datatype, Vec<usize>)>);
 
-/// The rows a model handler predicts on together; never empty, all of one [`Layout`].
+/// The rows a model handler predicts on together; never empty, and all of one [`Layout`]
+/// unless the handler asked for ragged ones.
 #[derive(Debug, Clone)]
 pub struct Batch {
     rows: Vec<Tensors>,
+    args: InferenceArgs,
+    tenant: Option<TenantId>,
+    deadline: Option<Instant>,
 }
 
 /// Rows that make no batch.
@@ -49,9 +54,65 @@ impl Batch {
     pub fn new(rows: Vec<Tensors>) -> Result<Self, BatchError> {
         let first = rows.first().ok_or(BatchError::Empty)?;
         match rows.iter().position(|row| !row.same_layout(first)) {
-            None => Ok(Self { rows }),
+            None => Ok(Self::of(rows)),
             Some(index) => Err(BatchError::Layout { index }),
         }
+    }
+
+    /// Puts rows together whose tensors are of the same names, datatypes and numbers of
+    /// axes, whatever the lengths of these.
+    pub fn ragged(rows: Vec<Tensors>) -> Result<Self, BatchError> {
+        let first = rows.first().ok_or(BatchError::Empty)?;
+        match rows.iter().position(|row| !row.same_kind(first)) {
+            None => Ok(Self::of(rows)),
+            Some(index) => Err(BatchError::Layout { index }),
+        }
+    }
+
+    fn of(rows: Vec<Tensors>) -> Self {
+        Self {
+            rows,
+            args: InferenceArgs::new(),
+            tenant: None,
+            deadline: None,
+        }
+    }
+
+    /// With what the callers of all its examples said.
+    #[must_use]
+    pub fn with_args(mut self, args: InferenceArgs) -> Self {
+        self.args = args;
+        self
+    }
+
+    /// With the one tenant that all its examples belong to.
+    #[must_use]
+    pub fn with_tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = Some(tenant);
+        self
+    }
+
+    /// With the instant at which nobody waits for any of its examples any more.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// What the callers of all its examples said.
+    pub fn args(&self) -> &InferenceArgs {
+        &self.args
+    }
+
+    /// The tenant of all its examples, where the handler asked for batches of one tenant.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
+    /// When nobody waits for any of its examples any more; `None` when somebody waits for
+    /// as long as it takes.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// The number of examples, at least one.
@@ -114,6 +175,16 @@ mod tests {
             Tensors::from_named([(name.into(), tensor)]).unwrap()
         };
         let error = Batch::new(vec![named("x"), named("y")]).unwrap_err();
+        assert_eq!(error, BatchError::Layout { index: 1 });
+    }
+
+    #[test]
+    fn ragged_rows_differ_in_lengths_only() {
+        let batch = Batch::ragged(vec![row(&[1.0]), row(&[1.0, 2.0])]).unwrap();
+        assert_eq!(batch.len(), 2);
+        let square = Tensor::from_slice(vec![1, 1], &[1f32]).unwrap();
+        let square = Tensors::from_named([("x".into(), square)]).unwrap();
+        let error = Batch::ragged(vec![row(&[1.0]), square]).unwrap_err();
         assert_eq!(error, BatchError::Layout { index: 1 });
     }
 

@@ -1,6 +1,6 @@
 //! What the server and jobs call.
 
-use crate::{Example, Failure, Prediction, Signature};
+use crate::{Example, Failure, InferenceArgs, Prediction, Signature};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;
@@ -9,11 +9,22 @@ use std::time::Instant;
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What holds for all examples of one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Call {
     /// When the caller stops waiting; work that starts later is dropped.
     pub deadline: Option<Instant>,
+    /// Which of one tenant's examples go first.
+    pub priority: Priority,
+    /// What the caller says to the models beside the tensors.
+    pub args: InferenceArgs,
+    /// Whether predictions are to carry the tensors of their example.
+    pub keep_example: bool,
 }
+
+/// Orders the examples of one tenant that wait: higher ones first. Between tenants it
+/// means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Priority(pub i8);
 
 /// Something that answers examples with predictions: an ensemble, or a model by itself.
 ///

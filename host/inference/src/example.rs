@@ -26,6 +26,8 @@ pub struct Prediction {
     pub outputs: Tensors,
     /// What made it, in which version.
     pub model_id: ModelId,
+    /// The example's own tensors, if the call asked for them.
+    pub example: Option<Tensors>,
 }
 
 /// What a step made of one example.

@@ -172,6 +172,14 @@ impl FailureKind {
         }
     }
 
+    /// Whether the same example may well succeed later, with nothing changed.
+    pub const fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::QueueFull | Self::DeadlineExceeded | Self::Unavailable | Self::OutOfMemory
+        )
+    }
+
     /// Whose fault this kind is.
     pub const fn fault(self) -> Fault {
         match self {

@@ -19,6 +19,17 @@ pub trait ModelHandler: Send + Sync {
         BatchHints::default()
     }
 
+    /// Bytes of a batch as they are counted (Beam's `get_num_bytes`).
+    fn batch_byte_size(&self, batch: &Batch) -> u64 {
+        batch.byte_len() as u64
+    }
+
+    /// What the names of this model's metrics begin with in Beam's form (Beam's
+    /// `get_metrics_namespace`).
+    fn metrics_namespace(&self) -> &str {
+        "RunInference"
+    }
+
     /// Bytes the loaded model holds (Beam's `model_byte_size`).
     fn model_byte_size(&self) -> u64;
 
@@ -27,10 +38,18 @@ pub trait ModelHandler: Send + Sync {
 }
 
 /// What a model knows about good batches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BatchHints {
     /// The largest batch the model can take, `None` when any.
     pub max_batch_size: Option<usize>,
+    /// Sizes at which it runs best, in rising order; empty when unknown.
+    pub preferred_batch_sizes: Vec<usize>,
+    /// Whether examples whose shapes differ may share a batch, because the handler
+    /// collates by itself ([`Batch::ragged`]).
+    pub ragged: bool,
+    /// Whether all examples of a batch must belong to one tenant, because the handler is
+    /// a guest.
+    pub single_tenant: bool,
 }
 
 /// Why a whole batch failed.
@@ -46,6 +65,10 @@ pub enum PredictError {
     /// The examples hold what no run of the model could take (the client's fault).
     #[error("{0}")]
     InvalidInput(String),
+    /// The model cannot be reached, or refuses for now; the same batch may succeed later,
+    /// and a smaller one would not fare better.
+    #[error("{0}")]
+    Unavailable(String),
     /// What the runtime returned is not what the model promises.
     #[error("{0}")]
     Contract(String),

@@ -9,6 +9,7 @@
 //! This crate never knows how a model is run, how a request arrived or how tasks are
 //! scheduled: no async runtime, no serialisation format, no model runtime, no Wasm.
 
+mod args;
 mod batch;
 mod datatype;
 mod endpoint;
@@ -21,9 +22,10 @@ mod spec;
 mod tensor;
 mod tensors;
 
+pub use args::{ArgValue, InferenceArgs};
 pub use batch::{Batch, BatchError, Layout};
 pub use datatype::{Datatype, Element, UnknownDatatype};
-pub use endpoint::{BoxFuture, Call, Endpoint};
+pub use endpoint::{BoxFuture, Call, Endpoint, Priority};
 pub use example::{Example, Key, Outcome, Prediction};
 pub use failure::{Failure, FailureKind, Fault, Stage, StageKind};
 pub use handler::{BatchHints, ModelHandler, PredictError};

@@ -87,6 +87,16 @@ impl Tensors {
         };
         self.0.len() == other.0.len() && self.0.iter().all(fits)
     }
+
+    /// Whether both have the same names, datatypes and numbers of axes.
+    pub fn same_kind(&self, other: &Self) -> bool {
+        let fits = |(name, tensor): &(Arc<str>, Tensor)| {
+            other.tensor(name).is_some_and(|given| {
+                given.datatype() == tensor.datatype() && given.shape().len() == tensor.shape().len()
+            })
+        };
+        self.0.len() == other.0.len() && self.0.iter().all(fits)
+    }
 }
 
 impl IntoIterator for Tensors {

@@ -63,6 +63,7 @@ impl Endpoint for Instant3 {
                 key: example.key,
                 outputs: self.outputs.clone(),
                 model_id: model_id.clone(),
+                example: None,
             })
         };
         let answers = examples.into_iter().map(answer).collect();

@@ -54,6 +54,7 @@ impl Caller {
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
         let call = Call {
             deadline: deadline.map(Instant::into_std),
+            ..Call::default()
         };
         tokio::select! {
             biased;
@@ -78,7 +79,7 @@ impl Caller {
                 return;
             };
             let asked: Vec<_> = ask.waiting.drain(..places.count()).collect();
-            let answers = self.call(&asked, call).await;
+            let answers = self.call(&asked, call.clone()).await;
             let asked_count = asked.len();
             let mut refused = Vec::new();
             let mut answered_count = 0;
@@ -225,6 +226,7 @@ mod tests {
             key: example.key.clone(),
             outputs: Tensors::new(),
             model_id: ModelId::new("fake", "1"),
+            example: None,
         }
     }
 

@@ -116,6 +116,7 @@ mod tests {
             key: None,
             outputs: Tensors::from_named(named).unwrap(),
             model_id: ModelId::new("magika", "standard_v3_3"),
+            example: None,
         }
     }
 

@@ -63,6 +63,7 @@ impl Fateful {
             key: example.key.clone(),
             outputs: Tensors::new(),
             model_id: ModelId::new("fateful", "1"),
+            example: None,
         })
     }
 }

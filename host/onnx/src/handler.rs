@@ -82,6 +82,7 @@ impl ModelHandler for OnnxHandler {
     fn batch_hints(&self) -> BatchHints {
         BatchHints {
             max_batch_size: self.max_batch_size,
+            ..BatchHints::default()
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) async fn infer(
     let count = rows.examples.len();
     let call = Call {
         deadline: Some(deadline.into_std()),
+        ..Call::default()
     };
     let results = timeout_at(deadline, endpoint.infer(rows.examples, call))
         .await

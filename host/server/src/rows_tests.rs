@@ -213,6 +213,7 @@ fn prediction(y: Tensor) -> Prediction {
         key: None,
         outputs: Tensors::from_named([("y".into(), y)]).unwrap(),
         model_id: ModelId::new("m", "1"),
+        example: None,
     }
 }
 

@@ -199,7 +199,13 @@ async fn play(caller: Caller, number: usize, stage: Arc<Stage>) -> End {
         .collect();
     let now = Instant::now();
     let deadline = caller.deadline_ms.map(|ms| (now + MS * ms).into_std());
-    let call = stage.batcher.infer(examples, Call { deadline });
+    let call = stage.batcher.infer(
+        examples,
+        Call {
+            deadline,
+            ..Call::default()
+        },
+    );
     let answered = match caller.leaves_after_ms {
         None => Some(call.await),
         Some(ms) => timeout(MS * ms, call).await.ok(),

@@ -178,6 +178,7 @@ async fn a_deadline_in_the_past_is_refused() {
     let stage = Stage::new(Fake::new(), config());
     let call = Call {
         deadline: Some(tokio::time::Instant::now().into_std()),
+        ..Call::default()
     };
     let answers = stage.batcher.infer(examples([0]), call).await;
     assert_eq!(told(&answers), [Err(FailureKind::DeadlineExceeded)]);

@@ -89,6 +89,7 @@ async fn a_policy_sees_the_queue_and_the_replicas() {
     let layouts = (more[0].tensors.layout(), more[1].tensors.layout());
     let call = Call {
         deadline: Some((Instant::now() + MS * 500).into_std()),
+        ..Call::default()
     };
     assert_eq!(told(&stage.batcher.infer(more, call).await), all_ok([1, 2]));
     assert_eq!(told(&first.await.unwrap()), all_ok([0]));

@@ -113,7 +113,7 @@ impl Runner for Fake {
     }
 
     fn batch_hints(&self) -> BatchHints {
-        self.hints
+        self.hints.clone()
     }
 
     fn run<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Vec<Tensors>, PredictError>> {
@@ -167,7 +167,10 @@ impl Stage {
     ) -> JoinHandle<Vec<Answer>> {
         let deadline = deadline.map(|deadline| (Instant::now() + deadline).into_std());
         let batcher = self.batcher.clone();
-        let call = Call { deadline };
+        let call = Call {
+            deadline,
+            ..Call::default()
+        };
         let sent = tokio::spawn(async move { batcher.infer(examples, call).await });
         settle().await;
         sent

@@ -114,6 +114,7 @@ impl Endpoint for Fake {
                     key: example.key.clone(),
                     outputs,
                     model_id: ModelId::new("fake", "1"),
+                    example: None,
                 })
             };
             examples.iter().map(answer).collect()

@@ -339,6 +339,7 @@ async fn waiting_for_an_instance_ends_at_the_deadline() {
     }
     let call = Call {
         deadline: Some((Instant::now() + Duration::from_millis(30)).into_std()),
+        ..Call::default()
     };
     let results = plugin.run_postprocess(numbers("b", [1]), call).await;
     let failure = results[0].as_ref().unwrap_err();
@@ -374,6 +375,7 @@ async fn a_call_past_its_deadline_does_not_begin() {
     let plugin = world.guest("identity").await;
     let call = Call {
         deadline: Some(Instant::now().into_std()),
+        ..Call::default()
     };
     let results = plugin.run_postprocess(numbers("a", 0..9), call).await;
     assert_eq!(results.len(), 9);

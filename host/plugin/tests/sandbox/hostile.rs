@@ -91,6 +91,7 @@ async fn a_loop_ends_at_the_callers_deadline() {
     let plugin = world.guest("loop_forever").await;
     let call = Call {
         deadline: Some((Instant::now() + Duration::from_millis(40)).into_std()),
+        ..Call::default()
     };
     let results = plugin
         .run_postprocess(numbers("default", [1, MARK, 2]), call)

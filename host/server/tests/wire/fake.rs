@@ -271,6 +271,7 @@ impl Fake {
             key: example.key.clone(),
             outputs: answer(&example.tensors)?,
             model_id: ModelId::new(self.name.as_str(), self.version),
+            example: None,
         })
     }
 }
