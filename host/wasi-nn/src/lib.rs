@@ -1,0 +1,1 @@
+//! Runs models by the backends of wasmtime-wasi-nn.
