@@ -123,7 +123,7 @@ fn numbers_request(numbers: &[i64]) -> Value {
 #[test]
 fn a_problem_has_a_line_a_column_and_what_to_write() {
     Place::new("[model.a]\npath = \"a.onnx\"\nreplicas = \"two\"\n").refused(&[
-        "`model.a.replicas` must be a whole number from 1 to 256, but is the string \"two\"",
+        "`model.a.replicas` must be a whole number from 1 to 256, or \"auto\", but is the string \"two\"",
         " --> consort.toml:4:12\n",
         "help: write for example replicas = 2",
         "consort.toml: 1 problem",
@@ -568,7 +568,10 @@ fn the_limits_of_the_server_are_told_to_its_clients() {
 #[test]
 fn the_text_alone_can_be_checked() {
     let place = Place::new("[model.a]\npath = \"nowhere.onnx\"\n");
-    place.refused(&["nowhere.onnx\" does not exist", " --> consort.toml:3:8\n"]);
+    place.refused(&[
+        "nowhere.onnx cannot be read: No such file",
+        " --> consort.toml:3:8\n",
+    ]);
     let ran = run(place.command("check").arg("--syntax-only"));
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains("nothing was loaded"), "{}", ran.stdout);

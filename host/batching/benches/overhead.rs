@@ -9,7 +9,7 @@
     reason = "a bench may break off"
 )]
 
-use consort_batching::{Batcher, Config, Metrics};
+use consort_batching::{Batcher, Config, Metrics, PolicyKind};
 use consort_inference::{
     Batch, Call, Datatype, Example, ModelHandler, ModelId, PredictError, Signature, TenantId,
     Tensor, TensorSpec, Tensors,
@@ -62,10 +62,15 @@ fn handler() -> Arc<Instantly> {
 
 fn batcher(max_batch_size: usize, default_timeout: Option<Duration>) -> Batcher {
     let config = Config {
-        max_batch_size,
+        policy: PolicyKind::Fixed,
+        max_batch_size: Some(max_batch_size),
         default_timeout,
         ..Config::default()
     };
+    start(config)
+}
+
+fn start(config: Config) -> Batcher {
     let metrics = Metrics::register(&mut Registry::default());
     Batcher::start(ModelId::new("bench", "1"), handler(), config, &metrics).expect("starts")
 }
@@ -131,6 +136,14 @@ fn measure_handler(rows: usize, calls: usize) -> f64 {
     begin.elapsed().as_nanos() as f64 / (calls * rows) as f64
 }
 
+/// Rows of one call have to cost well below a microsecond.
+fn bulk_goal(runtime: &str, callers: &str, ns: f64) {
+    let word = if ns < 1_000.0 { "ok" } else { "short" };
+    println!(
+        "bench: batcher, {callers}, 256 rows a call, {runtime} | {ns:.0} ns a row | goal 1000 ns | {word}"
+    );
+}
+
 fn main() {
     let minute = Some(Duration::from_secs(60));
     let workers = |workers| {
@@ -162,9 +175,26 @@ fn main() {
             "one caller, 64 rows a call, batch 64",
             measure(&runtime, &full, 1, 64, 10_000),
         );
+        let bulk = batcher(256, minute);
+        let one_caller = measure(&runtime, &bulk, 1, 256, 4_000);
+        row("one caller, 256 rows a call, batch 256", one_caller);
+        bulk_goal(name, "one caller", one_caller);
+        let many = measure(&runtime, &bulk, 8, 256, 4_000);
+        row("8 callers, 256 rows a call, batch 256", many);
+        bulk_goal(name, "8 callers", many);
         row(
             "8 callers, 64 rows a call, batch 64",
             measure(&runtime, &full, 8, 64, 10_000),
+        );
+        let learned = Config {
+            default_timeout: minute,
+            max_queue_size: 65_536,
+            ..Config::default()
+        };
+        let learned = start(learned);
+        row(
+            "8 callers, 256 rows a call, learned",
+            measure(&runtime, &learned, 8, 256, 4_000),
         );
         let patient = batcher(1, None);
         row(

@@ -1,28 +1,27 @@
-//! The handle of one model's batcher: checks what comes in, waits for what comes out.
+//! The handle of one model's batcher: starts and ends replicas, takes calls, changes the
+//! handler.
 
-use crate::config::Config;
-use crate::error::{Refusal, StartError};
+use crate::config::{Config, PolicyKind};
+use crate::error::{ConfigError, ReplaceError, StartError};
 use crate::events::Events;
 use crate::exchange::Exchange;
 use crate::former::Former;
+use crate::intake::{Intake, Sorted};
 use crate::lock;
 use crate::metrics::Metrics;
-use crate::policy::{BatchPolicy, FixedPolicy};
-use crate::queue::{Arrival, Entry, Limits, Place, Queue};
+use crate::pending::Pending;
+use crate::policy::{BatchPolicy, FixedPolicy, LearnedPolicy};
 use crate::replica::Replica;
-use crate::reply::{Answer, Reply};
-use crate::runner::{Runner, run_on_task, run_on_thread};
-use crate::totals::Totals;
-use consort_inference::{
-    BatchHints, Call, Example, Failure, Layout, ModelHandler, ModelId, Signature, TenantId, Tensors,
-};
+use crate::reply::{Answer, Answered, Reply};
+use crate::runner::{run_on_task, run_on_thread};
+use crate::serving::{Replicas, Serving};
+use crate::totals::{Running, Totals};
+use consort_inference::{Call, Example, Failure, ModelHandler, ModelId, Tensors};
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// The way to one model; cheap to clone. When the last handle is dropped the replicas
 /// stop after the batch they are running.
@@ -32,36 +31,29 @@ pub struct Batcher {
 }
 
 struct Crew {
-    model: ModelId,
-    signature: Arc<Signature>,
-    max_queue_bytes: usize,
-    default_timeout: Option<Duration>,
+    /// As it was started; see [`Batcher::model_id`].
+    name: Arc<str>,
+    config: Config,
+    metrics: Metrics,
+    totals: Arc<Running>,
+    intake: Intake,
     exchange: Arc<Exchange>,
     live: watch::Receiver<usize>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Gone once the batcher drains: without a sender the channel tells that all have ended.
+    hires: Mutex<Hires>,
 }
 
-/// What replicas are made of.
-pub enum Replicas {
-    /// Threads of their own, which the handler blocks while it predicts.
-    Threads(Arc<dyn ModelHandler>),
-    /// Tasks of the Tokio runtime in which the batcher is started.
-    Tasks(Arc<dyn Runner>),
-}
-
-/// A call that waits. Dropping it abandons its examples.
-struct Pending<'a> {
-    crew: &'a Crew,
-    reply: Arc<Reply>,
-    places: Vec<Place>,
-    arrived: Instant,
-    finished: bool,
+/// What is needed to start a replica, and the threads that were.
+struct Hires {
+    live: watch::Sender<usize>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 // === impl Batcher ===
 
 impl Batcher {
-    /// Starts the replicas of a model, each on a thread of its own.
+    /// Starts the replicas of a model, each on a thread of its own, with the policy that the
+    /// settings ask for.
     ///
     /// # Errors
     ///
@@ -72,12 +64,16 @@ impl Batcher {
         config: Config,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
-        let policy = Box::new(FixedPolicy::of(&config));
+        let hints = handler.batch_hints();
+        let policy: Box<dyn BatchPolicy> = match config.policy {
+            PolicyKind::Learned => Box::new(LearnedPolicy::of(&config, &hints)),
+            PolicyKind::Fixed => Box::new(FixedPolicy::of(&config)),
+        };
         Self::start_with(model, Replicas::Threads(handler), policy, config, metrics)
     }
 
     /// Starts the replicas of a model with a policy of one's own, which then is to heed
-    /// [`Config::max_queue_delay`] itself.
+    /// [`Config::max_queue_delay`] and [`Config::preferred_batch_sizes`] itself.
     ///
     /// # Errors
     ///
@@ -94,38 +90,40 @@ impl Batcher {
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
         config.validate()?;
-        let hints = replicas.batch_hints();
-        let batch_size_max = match hints.max_batch_size {
-            Some(most) => config.max_batch_size.min(most.max(1)),
-            None => config.max_batch_size,
-        };
-        let events = Events::new(model.clone(), metrics);
-        events.started(batch_size_max);
-        let queue = Queue::new(Limits {
-            examples: config.max_queue_size,
-            bytes: config.max_queue_bytes,
-            tenant_examples: config.max_tenant_queue_size,
-        });
-        let former = Former::new(queue, policy, batch_size_max, config.replicas);
-        let (live, living) = watch::channel(config.replicas);
+        let totals = Arc::new(Running::default());
+        let namespace = replicas.metrics_namespace();
+        let events = Events::new(model.clone(), namespace, metrics, totals.clone());
+        let serving = Serving::new(replicas, events, model, &config);
+        serving.events.started(serving.batch_size_max);
+        let former = Former::new(&config, policy, serving.batch_size_max);
+        let (live, living) = watch::channel(0);
         let crew = Crew {
-            model,
-            signature: Arc::new(replicas.signature().clone()),
-            max_queue_bytes: config.max_queue_bytes,
-            default_timeout: config.default_timeout,
-            exchange: Arc::new(Exchange::new(former, events)),
+            name: serving.model.name.clone(),
+            metrics: metrics.clone(),
+            totals,
+            intake: Intake::new(&config),
+            exchange: Arc::new(Exchange::new(former, Arc::new(serving))),
             live: living,
-            threads: Mutex::default(),
+            hires: Mutex::new(Hires {
+                live,
+                threads: Vec::new(),
+            }),
+            config,
         };
-        crew.employ(&replicas, config.replicas, &live)?;
+        let started = crew.employ(crew.config.replicas);
+        if started.is_err() {
+            crew.exchange.close();
+            crew.join();
+        }
+        started?;
         Ok(Self {
             crew: Arc::new(crew),
         })
     }
 
-    /// Which model this is.
-    pub fn model_id(&self) -> &ModelId {
-        &self.crew.model
+    /// Which model runs the batches that are formed now.
+    pub fn model_id(&self) -> Arc<ModelId> {
+        self.crew.exchange.serving().model.clone()
     }
 
     /// How many examples wait; those that run do not count.
@@ -133,9 +131,61 @@ impl Batcher {
         self.crew.exchange.queue_depth()
     }
 
+    /// How many replicas are wanted: as many as were set last.
+    pub fn replicas(&self) -> usize {
+        self.crew.exchange.replicas()
+    }
+
     /// The batches that ran so far.
     pub fn totals(&self) -> Totals {
-        self.crew.exchange.events().totals()
+        self.crew.totals.totals()
+    }
+
+    /// Changes how many batches run at a time, 1 to 1,024. More start at once; those that are
+    /// too many end after the batch they are running. Nothing that waits is lost or delayed.
+    ///
+    /// # Errors
+    ///
+    /// When the number is outside of its limits, or the system gives too few threads; as many
+    /// as it gave have started then.
+    ///
+    /// # Panics
+    ///
+    /// With [`Replicas::Tasks`] outside of a Tokio runtime.
+    pub fn set_replicas(&self, replicas: usize) -> Result<(), StartError> {
+        let most = crate::config::REPLICAS_MAX;
+        if !(1..=most).contains(&replicas) {
+            return Err(StartError::Config(ConfigError::OutOfRange {
+                key: "replicas",
+                value: replicas,
+                min: 1,
+                max: most,
+            }));
+        }
+        self.crew.employ(replicas)
+    }
+
+    /// Puts another handler in the place of the one that runs: batches that are formed after
+    /// the call run on the new one, and those that run end on the old one, pieces of failed
+    /// ones included. Nothing is lost or delayed; each answer tells the model that made it
+    /// ([`Batcher::infer_with_id`]). The old handler is let go of with its last batch.
+    ///
+    /// The costs that were learned are kept until runs of the new handler contradict them;
+    /// limits found when memory ran out are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// When the new one reads or writes other tensors, wants its batches put together by
+    /// other rules, or runs on tasks where the old one runs on threads: nothing has changed
+    /// then.
+    pub fn replace(&self, model: ModelId, handler: Replicas) -> Result<(), ReplaceError> {
+        let crew = &*self.crew;
+        let namespace = handler.metrics_namespace();
+        // Looked at before it gets series in the metrics.
+        let events = || Events::new(model.clone(), namespace, &crew.metrics, crew.totals.clone());
+        Serving::check(&handler, &crew.exchange.serving())?;
+        let serving = Serving::new(handler.clone(), events(), model.clone(), &crew.config);
+        crew.exchange.replace(Arc::new(serving))
     }
 
     /// Predicts on each example: exactly one result for each, in order. Needs a Tokio
@@ -145,10 +195,26 @@ impl Batcher {
     /// all together or not at all: when they do not fit, each fails at once, with
     /// `QueueFull` if waiting may help and `TooLarge` if it cannot.
     ///
+    /// Examples share batches with those of other calls whose arguments ([`Call::args`]) are
+    /// equal. Of one tenant's examples those of higher priority go first; one of low priority
+    /// may wait until its deadline while better ones keep coming.
+    ///
     /// The result is there at the deadline at the latest: what has no result by then fails
     /// with `DeadlineExceeded`. A call without a deadline gets [`Config::default_timeout`].
     /// Dropping the future abandons its examples: those that still wait never run.
-    pub async fn infer(&self, examples: Vec<Example>, call: Call) -> Vec<Answer> {
+    pub async fn infer(&self, examples: Vec<Example>, call: Call) -> Vec<Result<Tensors, Failure>> {
+        let answers = self.infer_with_id(examples, call).await;
+        let outputs = |answer: Answer| answer.map(|answered| answered.outputs);
+        answers.into_iter().map(outputs).collect()
+    }
+
+    /// As [`Batcher::infer`], and tells which model made each result: while handlers are
+    /// replaced, results of one call may be of several.
+    pub async fn infer_with_id(
+        &self,
+        examples: Vec<Example>,
+        call: Call,
+    ) -> Vec<Result<Answered, Failure>> {
         if examples.is_empty() {
             return Vec::new();
         }
@@ -156,11 +222,13 @@ impl Batcher {
         let crew = &*self.crew;
         let deadline = match call.deadline {
             Some(deadline) => Some(Instant::from_std(deadline)),
-            None => crew.default_timeout.and_then(|t| arrived.checked_add(t)),
+            None => {
+                let timeout = crew.config.default_timeout;
+                timeout.and_then(|timeout| arrived.checked_add(timeout))
+            }
         };
-        crew.submit(examples, arrived, deadline)
-            .wait(deadline)
-            .await
+        let pending = crew.submit(examples, &call, arrived, deadline);
+        pending.wait(deadline).await
     }
 
     /// Takes no more work, finishes what is queued, and joins the replicas' threads. New
@@ -176,61 +244,41 @@ impl Batcher {
 
 impl fmt::Debug for Batcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Batcher").field(&self.crew.model).finish()
-    }
-}
-
-// === impl Replicas ===
-
-impl Replicas {
-    fn signature(&self) -> &Signature {
-        match self {
-            Self::Threads(handler) => handler.signature(),
-            Self::Tasks(runner) => runner.signature(),
-        }
-    }
-
-    fn batch_hints(&self) -> BatchHints {
-        match self {
-            Self::Threads(handler) => handler.batch_hints(),
-            Self::Tasks(runner) => runner.batch_hints(),
-        }
+        f.debug_tuple("Batcher").field(&self.crew.name).finish()
     }
 }
 
 // === impl Crew ===
 
 impl Crew {
-    /// Starts the replicas; when one gets no thread the others stop again.
-    fn employ(
-        &self,
-        replicas: &Replicas,
-        count: usize,
-        live: &watch::Sender<usize>,
-    ) -> Result<(), StartError> {
-        for number in 0..count {
-            let exchange = self.exchange.clone();
-            let signature = self.signature.clone();
-            let live = live.clone();
-            let replica = move || Replica::new(number, exchange, signature, live);
-            match replicas {
-                Replicas::Tasks(runner) => {
-                    tokio::spawn(run_on_task(replica(), runner.clone()));
+    /// Starts the replicas that are missing and tells those to end that are too many.
+    fn employ(&self, replicas: usize) -> Result<(), StartError> {
+        let mut hires = lock(&self.hires);
+        hires.threads.retain(|thread| !thread.is_finished());
+        let on = self.exchange.serving().handler.clone();
+        let missing = self.exchange.want(replicas);
+        hires.live.send_modify(|live| *live += missing.len());
+        // From here on each counts itself out when it is dropped.
+        let mut started: Vec<Replica> = missing
+            .into_iter()
+            .map(|number| Replica::new(number, self.exchange.clone(), hires.live.clone()))
+            .collect();
+        started.reverse();
+        while let Some(replica) = started.pop() {
+            match on {
+                Replicas::Tasks(_) => {
+                    tokio::spawn(run_on_task(replica));
                 }
-                Replicas::Threads(handler) => {
-                    let handler = handler.clone();
-                    let name = self.model.name.replace('\0', "");
-                    let spawned = std::thread::Builder::new()
-                        .name(format!("{name}-{number}"))
-                        .spawn(move || run_on_thread(replica(), &*handler));
-                    match spawned {
-                        Ok(thread) => lock(&self.threads).push(thread),
+                Replicas::Threads(_) => {
+                    let number = replica.number();
+                    let name = format!("{}-{number}", self.name.replace('\0', ""));
+                    let thread = std::thread::Builder::new().name(name);
+                    match thread.spawn(move || run_on_thread(replica)) {
+                        Ok(thread) => hires.threads.push(thread),
                         Err(source) => {
-                            self.exchange.close();
-                            self.join();
                             return Err(StartError::Thread {
                                 replica: number + 1,
-                                replicas: count,
+                                replicas,
                                 source,
                             });
                         }
@@ -243,7 +291,7 @@ impl Crew {
 
     /// Waits for threads that are about to end.
     fn join(&self) {
-        let threads = std::mem::take(&mut *lock(&self.threads));
+        let threads = std::mem::take(&mut lock(&self.hires).threads);
         for thread in threads {
             // A replica that broke off has said so when it was dropped.
             let _ = thread.join();
@@ -254,151 +302,45 @@ impl Crew {
     fn submit(
         &self,
         examples: Vec<Example>,
+        call: &Call,
         arrived: Instant,
         deadline: Option<Instant>,
-    ) -> Pending<'_> {
-        let events = self.exchange.events();
+    ) -> Pending {
+        let serving = self.exchange.serving();
+        let events = &serving.events;
         let reply = Reply::new(events.stage().clone(), examples.len());
-        let mut arrivals: Vec<Arrival> = Vec::with_capacity(examples.len());
-        for (index, example) in examples.into_iter().enumerate() {
-            let Example {
-                tenant, tensors, ..
-            } = example;
-            let ticket = reply.ticket(index);
-            let bytes = tensors.byte_len();
-            match self.layout(&tensors, bytes, arrivals.last()) {
-                Ok(layout) => arrivals.push(Arrival {
-                    layout,
-                    entry: Entry {
-                        tensors,
-                        bytes,
-                        tenant,
-                        arrived,
-                        deadline,
-                        ticket,
-                    },
-                }),
-                Err(refusal) => {
-                    let failure = self.refuse([&tenant].into_iter(), &refusal);
-                    ticket.resolve(Err(failure));
-                }
-            }
+        let times = (arrived, deadline);
+        let Sorted { arrivals, refused } =
+            self.intake.sort(examples, call, &serving, &reply, times);
+        for (tenant, index, refusal) in refused {
+            let failure = refusal.failure(events.stage());
+            events.refused(&[(tenant, 1)], &failure);
+            reply.fail([index].into_iter(), &failure);
         }
-        let places = self.let_in(arrivals, arrived, deadline);
-        Pending {
-            crew: self,
-            reply,
-            places,
-            arrived,
-            finished: false,
-        }
-    }
-
-    /// The layout of an example that fits the model. One with the layout of the example
-    /// before needs no second look: a signature is about layouts only.
-    fn layout(
-        &self,
-        tensors: &Tensors,
-        bytes: usize,
-        before: Option<&Arrival>,
-    ) -> Result<Arc<Layout>, Refusal> {
-        let max = self.max_queue_bytes;
-        if bytes > max {
-            return Err(Refusal::ExampleBytes { bytes, max });
-        }
-        match before {
-            Some(before) if tensors.same_layout(&before.entry.tensors) => Ok(before.layout.clone()),
-            _ => {
-                let checked = self.signature.check_inputs(tensors);
-                checked.map_err(Refusal::Mismatch)?;
-                Ok(Arc::new(tensors.layout()))
-            }
-        }
-    }
-
-    fn let_in(
-        &self,
-        arrivals: Vec<Arrival>,
-        now: Instant,
-        deadline: Option<Instant>,
-    ) -> Vec<Place> {
-        let submitted = match deadline {
-            _ if arrivals.is_empty() => return Vec::new(),
-            Some(deadline) if deadline <= now => Err((Refusal::Expired, arrivals)),
-            _ => self.exchange.submit(now, arrivals),
+        let expired = deadline.is_some_and(|deadline| deadline <= arrived);
+        let submitted = match expired {
+            _ if arrivals.is_empty() => Ok(Vec::new()),
+            true => Err((crate::error::Refusal::Expired, arrivals)),
+            false => self.exchange.submit(arrived, arrivals),
         };
-        submitted.unwrap_or_else(|(refusal, arrivals)| {
-            let tenants = arrivals.iter().map(|arrival| &arrival.entry.tenant);
-            let failure = self.refuse(tenants, &refusal);
-            for arrival in arrivals {
-                arrival.entry.ticket.resolve(Err(failure.clone()));
+        let places = submitted.unwrap_or_else(|(refusal, arrivals)| {
+            let failure = refusal.failure(events.stage());
+            let segments: Vec<_> = arrivals
+                .into_iter()
+                .map(|arrival| arrival.segment)
+                .collect();
+            events.refused(&crate::events::tally(&segments), &failure);
+            for segment in segments {
+                segment.fail(&failure);
             }
             Vec::new()
-        })
-    }
-
-    fn refuse<'a>(
-        &self,
-        tenants: impl Iterator<Item = &'a TenantId>,
-        refusal: &Refusal,
-    ) -> Failure {
-        let events = self.exchange.events();
-        let failure = refusal.failure(events.stage());
-        events.refused(tenants, &failure);
-        failure
+        });
+        Pending::new(self.exchange.clone(), reply, places, arrived)
     }
 }
 
 impl Drop for Crew {
     fn drop(&mut self) {
         self.exchange.close();
-    }
-}
-
-// === impl Pending ===
-
-impl Pending<'_> {
-    async fn wait(mut self, deadline: Option<Instant>) -> Vec<Answer> {
-        let reply = self.reply.clone();
-        let answers = poll_fn(|cx| reply.poll(cx));
-        let answers = match deadline {
-            None => Some(answers.await),
-            Some(deadline) => timeout_at(deadline, answers).await.ok(),
-        };
-        self.finished = true;
-        answers.unwrap_or_else(|| self.expire())
-    }
-
-    /// The deadline has passed: takes what there is.
-    fn expire(&self) -> Vec<Answer> {
-        let now = Instant::now();
-        let waited = now.saturating_duration_since(self.arrived);
-        let events = self.crew.exchange.events();
-        let answers = self.reply.close();
-        let removed = self.crew.exchange.withdraw(&self.places);
-        let mut queued = vec![false; answers.len()];
-        for entry in &removed {
-            if let Some(queued) = queued.get_mut(entry.ticket.index()) {
-                *queued = true;
-            }
-        }
-        events.expired(removed, now);
-        let answers = answers.into_iter().zip(queued);
-        let fill = |(answer, queued): (Option<Answer>, bool)| match answer {
-            Some(answer) => answer,
-            None if queued => Err(events.expiry_in_queue(waited)),
-            None => Err(events.expiry_in_run(waited)),
-        };
-        answers.map(fill).collect()
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        if !self.finished {
-            drop(self.reply.close());
-            let removed = self.crew.exchange.withdraw(&self.places);
-            self.crew.exchange.events().abandoned(removed);
-        }
     }
 }

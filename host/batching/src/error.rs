@@ -23,6 +23,45 @@ pub enum StartError {
     },
 }
 
+/// A handler that cannot take the place of the one that runs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// It reads or writes other tensors.
+    #[error(
+        "the new model reads or writes other tensors than the one that runs: its {side} are \
+         {new}, not {old}; publish it under a name of its own"
+    )]
+    Signature {
+        /// `inputs` or `outputs`.
+        side: &'static str,
+        /// What runs.
+        old: String,
+        /// What was given.
+        new: String,
+    },
+    /// It wants its batches put together by other rules.
+    #[error(
+        "the new model wants its batches put together by other rules (ragged or of one \
+         tenant) than the one that runs; publish it under a name of its own"
+    )]
+    Batches,
+    /// It blocks a thread where the old one was awaited, or the other way round.
+    #[error(
+        "the new model runs on {new}, the one that runs on {old}; publish it under a name of \
+         its own"
+    )]
+    Replicas {
+        /// What the old one runs on.
+        old: &'static str,
+        /// What the new one would run on.
+        new: &'static str,
+    },
+    /// The batcher drains or has stopped.
+    #[error("the model is being stopped and takes no new handler")]
+    Closed,
+}
+
 /// A setting outside of its limits. Keys are those of `[model.*]`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +88,17 @@ pub enum ConfigError {
         max_queue_size: usize,
         /// The batch's limit, in examples.
         max_batch_size: usize,
+    },
+    /// Numbers that do not rise.
+    #[error(
+        "{key} must be at most {max} numbers, each larger than the one before and the first \
+         at least 1"
+    )]
+    Steps {
+        /// The manifest key.
+        key: &'static str,
+        /// How many there may be.
+        max: usize,
     },
     /// A wait that is too long.
     #[error("max_queue_delay is {0:?}; write {max:?} or less", max = QUEUE_DELAY_MAX)]

@@ -2,17 +2,41 @@
 //!
 //! Beam's names are kept as they are, ours begin with `consort_`. The OpenMetrics text
 //! form appends `_total` to counters, so that `num_inferences` is read as
-//! `num_inferences_total` and `failed_batches_counter` as `failed_batches_counter_total`.
+//! `num_inferences_total` and `failed_batches_counter` as `failed_batches_counter_total`;
+//! and it knows no slash, so that Beam's `BatchElements/batch_size` is
+//! `batch_elements_batch_size` and its `BatchElements/msec_per_batch` is
+//! `batch_elements_msec_per_batch`. Beam's namespace of a model is the label `namespace` of
+//! `consort_model_namespace`.
+//!
+//! The number of series is bounded: after [`TENANTS_MAX`] tenants further ones are counted
+//! as `other`, and of each model the last [`VERSIONS_MAX`] versions are kept.
+
+mod counted;
+mod labels;
+
+use self::counted::CountedHistogram;
+use self::labels::{
+    DropLabels, KindLabels, ModelLabels, NamespaceLabels, RefusalLabels, TenantLabels,
+};
+use crate::lock;
 
 use consort_inference::{FailureKind, ModelId, TenantId};
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// Tenants with series of their own, in all models together.
+const TENANTS_MAX: usize = 256;
+/// Versions of one model whose series are kept.
+const VERSIONS_MAX: usize = 8;
+/// The tenant under which all further ones are counted.
+const OTHER_TENANTS: &str = "other";
+const DROP_REASONS: [&str; 2] = ["expired", "abandoned"];
 
 /// The metric families of all models; clones share them.
 ///
@@ -25,12 +49,19 @@ use std::time::Duration;
 /// | `inference_batch_latency_micro_secs` | histogram: time of a run that succeeded | |
 /// | `model_byte_size` | gauge: bytes that the loaded model holds | |
 /// | `load_model_latency_milli_secs` | histogram: time of loading | |
+/// | `batch_elements_batch_size` | histogram: examples in a run, whatever became of it (Beam's `BatchElements/batch_size`) | |
+/// | `batch_elements_msec_per_batch` | histogram: milliseconds of a run, whatever became of it (Beam's `BatchElements/msec_per_batch`) | |
+/// | `consort_model_namespace` | gauge: always 1 | `namespace` |
 /// | `consort_queue_wait_seconds` | histogram: arrival to start, each example | |
 /// | `consort_queue_examples`, `consort_queue_bytes` | gauges: what waits | |
 /// | `consort_refusals` | counter: examples not let in | `tenant`, `kind` |
 /// | `consort_dropped_examples` | counter: dropped before they ran | `tenant`, `reason`: `expired`, `abandoned` |
 /// | `consort_batch_splits` | counter: failed batches taken apart | `kind` |
 /// | `consort_handler_panics` | counter: panics of the handler, caught | |
+/// | `consort_batch_fill_ratio` | histogram: examples in a batch, of those that make it full | |
+/// | `consort_padding_waste_ratio` | histogram: the part of a ragged batch that is padding | |
+/// | `consort_cost_model_error_ratio` | histogram: how far off the expected time of a run was, of the time it took | |
+/// | `consort_batch_size_target` | gauge: the size of batches of which enough waits | |
 /// | `consort_batch_size_max` | gauge: the largest batch that may run now | |
 /// | `consort_replicas`, `consort_replicas_busy` | gauges | |
 #[derive(Clone)]
@@ -42,7 +73,14 @@ pub struct Metrics {
     batch_latency_us: Family<ModelLabels, Histogram>,
     model_byte_size: Family<ModelLabels, Gauge>,
     load_latency_ms: Family<ModelLabels, Histogram>,
-    queue_wait_s: Family<ModelLabels, Histogram>,
+    formed_size: Family<ModelLabels, Histogram>,
+    formed_ms: Family<ModelLabels, Histogram>,
+    namespace: Family<NamespaceLabels, Gauge>,
+    batch_fill: Family<ModelLabels, Histogram>,
+    padding_waste: Family<ModelLabels, Histogram>,
+    cost_error: Family<ModelLabels, Histogram>,
+    batch_size_target: Family<ModelLabels, Gauge>,
+    queue_wait_s: Family<ModelLabels, CountedHistogram>,
     queue_examples: Family<ModelLabels, Gauge>,
     queue_bytes: Family<ModelLabels, Gauge>,
     refusals: Family<RefusalLabels, Counter>,
@@ -52,6 +90,14 @@ pub struct Metrics {
     batch_size_max: Family<ModelLabels, Gauge>,
     replicas: Family<ModelLabels, Gauge>,
     replicas_busy: Family<ModelLabels, Gauge>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What has series.
+#[derive(Default)]
+struct Known {
+    tenants: BTreeSet<TenantId>,
+    versions: HashMap<Arc<str>, VecDeque<(Arc<str>, String)>>,
 }
 
 /// One model's metrics, looked up once.
@@ -61,49 +107,19 @@ pub(crate) struct ModelMetrics {
     pub(crate) batch_size: Histogram,
     pub(crate) batch_byte_size: Histogram,
     pub(crate) batch_latency_us: Histogram,
-    pub(crate) queue_wait_s: Histogram,
+    pub(crate) formed_size: Histogram,
+    pub(crate) formed_ms: Histogram,
+    pub(crate) batch_fill: Histogram,
+    pub(crate) padding_waste: Histogram,
+    pub(crate) cost_error: Histogram,
+    pub(crate) batch_size_target: Gauge,
+    pub(crate) queue_wait_s: CountedHistogram,
     pub(crate) queue_examples: Gauge,
     pub(crate) queue_bytes: Gauge,
     pub(crate) panics: Counter,
     pub(crate) batch_size_max: Gauge,
     pub(crate) replicas: Gauge,
     pub(crate) replicas_busy: Gauge,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ModelLabels {
-    model: Arc<str>,
-    version: Arc<str>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TenantLabels {
-    model: Arc<str>,
-    version: Arc<str>,
-    tenant: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabels {
-    model: Arc<str>,
-    version: Arc<str>,
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabels {
-    model: Arc<str>,
-    version: Arc<str>,
-    tenant: String,
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DropLabels {
-    model: Arc<str>,
-    version: Arc<str>,
-    tenant: String,
-    reason: &'static str,
 }
 
 /// 1, 2, 4, ... 65,536 examples.
@@ -121,14 +137,24 @@ fn micro_secs() -> Histogram {
     Histogram::new(exponential_buckets(10.0, 2.0, 24))
 }
 
-/// 1 ms, doubling, to about 9 minutes.
+/// 1/64 ms, doubling, to about 9 minutes.
 fn milli_secs() -> Histogram {
-    Histogram::new(exponential_buckets(1.0, 2.0, 20))
+    Histogram::new(exponential_buckets(1.0 / 64.0, 2.0, 26))
 }
 
 /// 10 us, doubling, to about 84 s.
-fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(1e-5, 2.0, 24))
+fn seconds() -> CountedHistogram {
+    CountedHistogram::new(exponential_buckets(1e-5, 2.0, 24))
+}
+
+/// Tenths.
+fn parts() -> Histogram {
+    Histogram::new((1..=10).map(|tenths| f64::from(tenths) / 10.0))
+}
+
+/// 1 %, doubling, to about 10 times.
+fn errors() -> Histogram {
+    Histogram::new(exponential_buckets(0.01, 2.0, 11))
 }
 
 // === impl Metrics ===
@@ -138,7 +164,9 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         metrics.register_beam(registry);
+        metrics.register_batch_elements(registry);
         metrics.register_ours(registry);
+        metrics.register_learning(registry);
         metrics
     }
 
@@ -160,6 +188,13 @@ impl Metrics {
             batch_latency_us: Family::new_with_constructor(micro_secs),
             model_byte_size: Family::default(),
             load_latency_ms: Family::new_with_constructor(milli_secs),
+            formed_size: Family::new_with_constructor(batch_sizes),
+            formed_ms: Family::new_with_constructor(milli_secs),
+            namespace: Family::default(),
+            batch_fill: Family::new_with_constructor(parts),
+            padding_waste: Family::new_with_constructor(parts),
+            cost_error: Family::new_with_constructor(errors),
+            batch_size_target: Family::default(),
             queue_wait_s: Family::new_with_constructor(seconds),
             queue_examples: Family::default(),
             queue_bytes: Family::default(),
@@ -170,6 +205,7 @@ impl Metrics {
             batch_size_max: Family::default(),
             replicas: Family::default(),
             replicas_busy: Family::default(),
+            known: Arc::default(),
         }
     }
 
@@ -208,6 +244,47 @@ impl Metrics {
             "load_model_latency_milli_secs",
             "Milliseconds that loading the model took",
             self.load_latency_ms.clone(),
+        );
+    }
+
+    fn register_batch_elements(&self, registry: &mut Registry) {
+        registry.register(
+            "batch_elements_batch_size",
+            "Examples in a run, whatever became of it",
+            self.formed_size.clone(),
+        );
+        registry.register(
+            "batch_elements_msec_per_batch",
+            "Milliseconds that a run took, whatever became of it",
+            self.formed_ms.clone(),
+        );
+        registry.register(
+            "consort_model_namespace",
+            "The namespace of a model's metrics in Beam's form; always 1",
+            self.namespace.clone(),
+        );
+    }
+
+    fn register_learning(&self, registry: &mut Registry) {
+        registry.register(
+            "consort_batch_fill_ratio",
+            "Examples in a batch, of those that make it full",
+            self.batch_fill.clone(),
+        );
+        registry.register(
+            "consort_padding_waste_ratio",
+            "The part of a batch of examples of different shapes that is padding",
+            self.padding_waste.clone(),
+        );
+        registry.register(
+            "consort_cost_model_error_ratio",
+            "How far off the expected time of a run was, of the time it took",
+            self.cost_error.clone(),
+        );
+        registry.register(
+            "consort_batch_size_target",
+            "The size of batches of which enough waits",
+            self.batch_size_target.clone(),
         );
     }
 
@@ -267,15 +344,134 @@ impl Metrics {
     }
 }
 
+// === impl Metrics: what has series ===
+
+impl Metrics {
+    /// The label of a tenant.
+    fn tenant(&self, tenant: &TenantId) -> String {
+        let mut known = lock(&self.known);
+        if !known.tenants.contains(tenant) {
+            if known.tenants.len() >= TENANTS_MAX {
+                return OTHER_TENANTS.to_owned();
+            }
+            known.tenants.insert(tenant.clone());
+        }
+        tenant.as_str().to_owned()
+    }
+
+    /// A version of a model is about to get series; the oldest of many loses its own.
+    fn meet(&self, labels: &ModelLabels, namespace: &str) {
+        let ModelLabels { model, version } = labels.clone();
+        let namespace = namespace.to_owned();
+        let named = NamespaceLabels {
+            model: model.clone(),
+            version: version.clone(),
+            namespace: namespace.clone(),
+        };
+        self.namespace.get_or_create_owned(&named).set(1);
+        let oldest = {
+            let mut known = lock(&self.known);
+            let versions = known.versions.entry(model).or_default();
+            versions.retain(|(known, _)| *known != version);
+            versions.push_back((version, namespace));
+            match versions.len() > VERSIONS_MAX {
+                true => versions.pop_front(),
+                false => None,
+            }
+        };
+        if let Some((version, namespace)) = oldest {
+            let model = labels.model.clone();
+            self.forget(&ModelLabels { model, version }, namespace);
+        }
+    }
+
+    fn forget(&self, labels: &ModelLabels, namespace: String) {
+        let ModelLabels { model, version } = labels.clone();
+        self.namespace.remove(&NamespaceLabels {
+            model,
+            version,
+            namespace,
+        });
+        for family in [
+            &self.model_byte_size,
+            &self.batch_size_target,
+            &self.queue_examples,
+            &self.queue_bytes,
+            &self.batch_size_max,
+            &self.replicas,
+            &self.replicas_busy,
+        ] {
+            family.remove(labels);
+        }
+        for family in [
+            &self.batch_size,
+            &self.batch_byte_size,
+            &self.batch_latency_us,
+            &self.load_latency_ms,
+            &self.formed_size,
+            &self.formed_ms,
+            &self.batch_fill,
+            &self.padding_waste,
+            &self.cost_error,
+        ] {
+            family.remove(labels);
+        }
+        self.queue_wait_s.remove(labels);
+        self.panics.remove(labels);
+        for kind in KINDS {
+            self.failed_batches.remove(&labels.of_kind(kind));
+            self.splits.remove(&labels.of_kind(kind));
+        }
+        let tenants: Vec<String> = {
+            let known = lock(&self.known);
+            let tenants = known
+                .tenants
+                .iter()
+                .map(|tenant| tenant.as_str().to_owned());
+            tenants.chain([OTHER_TENANTS.to_owned()]).collect()
+        };
+        for tenant in tenants {
+            self.inferences.remove(&labels.of_tenant(tenant.clone()));
+            for kind in KINDS {
+                self.refusals
+                    .remove(&labels.of_refusal(tenant.clone(), kind));
+            }
+            for reason in DROP_REASONS {
+                self.dropped.remove(&labels.of_drop(tenant.clone(), reason));
+            }
+        }
+    }
+}
+
+/// The kinds of failures that happen here.
+const KINDS: [FailureKind; 9] = [
+    FailureKind::InvalidArgument,
+    FailureKind::TooLarge,
+    FailureKind::ModelFailed,
+    FailureKind::ModelContract,
+    FailureKind::OutOfMemory,
+    FailureKind::QueueFull,
+    FailureKind::DeadlineExceeded,
+    FailureKind::Unavailable,
+    FailureKind::Internal,
+];
+
 // === impl ModelMetrics ===
 
 impl ModelMetrics {
-    pub(crate) fn new(all: &Metrics, model: &ModelId) -> Self {
+    pub(crate) fn new(all: &Metrics, model: &ModelId, namespace: &str) -> Self {
         let labels = ModelLabels::of(model);
+        all.meet(&labels, namespace);
         Self {
             batch_size: all.batch_size.get_or_create_owned(&labels),
             batch_byte_size: all.batch_byte_size.get_or_create_owned(&labels),
             batch_latency_us: all.batch_latency_us.get_or_create_owned(&labels),
+            formed_size: all.formed_size.get_or_create_owned(&labels),
+            formed_ms: all.formed_ms.get_or_create_owned(&labels),
+            batch_fill: all.batch_fill.get_or_create_owned(&labels),
+            padding_waste: all.padding_waste.get_or_create_owned(&labels),
+            cost_error: all.cost_error.get_or_create_owned(&labels),
+            batch_size_target: all.batch_size_target.get_or_create_owned(&labels),
             queue_wait_s: all.queue_wait_s.get_or_create_owned(&labels),
             queue_examples: all.queue_examples.get_or_create_owned(&labels),
             queue_bytes: all.queue_bytes.get_or_create_owned(&labels),
@@ -289,79 +485,37 @@ impl ModelMetrics {
     }
 
     pub(crate) fn predicted(&self, tenant: &TenantId, examples: usize) {
-        let ModelLabels { model, version } = self.labels.clone();
-        let tenant = tenant.as_str().to_owned();
-        let labels = TenantLabels {
-            model,
-            version,
-            tenant,
-        };
-        self.all
+        let tenant = self.all.tenant(tenant);
+        let inferences = self
+            .all
             .inferences
-            .get_or_create(&labels)
-            .inc_by(count(examples));
+            .get_or_create_owned(&self.labels.of_tenant(tenant));
+        inferences.inc_by(count(examples));
     }
 
     pub(crate) fn refused(&self, tenant: &TenantId, kind: FailureKind, examples: usize) {
-        let ModelLabels { model, version } = self.labels.clone();
-        let labels = RefusalLabels {
-            model,
-            version,
-            tenant: tenant.as_str().to_owned(),
-            kind: kind.as_str(),
-        };
-        self.all
-            .refusals
-            .get_or_create(&labels)
-            .inc_by(count(examples));
+        let labels = self.labels.of_refusal(self.all.tenant(tenant), kind);
+        let refusals = self.all.refusals.get_or_create_owned(&labels);
+        refusals.inc_by(count(examples));
     }
 
     pub(crate) fn dropped(&self, tenant: &TenantId, reason: &'static str, examples: usize) {
-        let ModelLabels { model, version } = self.labels.clone();
-        let labels = DropLabels {
-            model,
-            version,
-            tenant: tenant.as_str().to_owned(),
-            reason,
-        };
-        self.all
-            .dropped
-            .get_or_create(&labels)
-            .inc_by(count(examples));
+        let labels = self.labels.of_drop(self.all.tenant(tenant), reason);
+        let dropped = self.all.dropped.get_or_create_owned(&labels);
+        dropped.inc_by(count(examples));
     }
 
     pub(crate) fn batch_failed(&self, kind: FailureKind) {
-        let labels = self.kind_labels(kind);
-        self.all.failed_batches.get_or_create(&labels).inc();
+        let labels = self.labels.of_kind(kind);
+        self.all.failed_batches.get_or_create_owned(&labels).inc();
     }
 
     pub(crate) fn batch_split(&self, kind: FailureKind) {
-        let labels = self.kind_labels(kind);
-        self.all.splits.get_or_create(&labels).inc();
-    }
-
-    fn kind_labels(&self, kind: FailureKind) -> KindLabels {
-        let ModelLabels { model, version } = self.labels.clone();
-        let kind = kind.as_str();
-        KindLabels {
-            model,
-            version,
-            kind,
-        }
+        let labels = self.labels.of_kind(kind);
+        self.all.splits.get_or_create_owned(&labels).inc();
     }
 }
 
 fn count(examples: usize) -> u64 {
     u64::try_from(examples).unwrap_or(u64::MAX)
-}
-
-// === impl ModelLabels ===
-
-impl ModelLabels {
-    fn of(model: &ModelId) -> Self {
-        Self {
-            model: model.name.clone(),
-            version: model.version.clone(),
-        }
-    }
 }

@@ -1,14 +1,25 @@
 //! Where the results of one call are collected: one slot an example, filled once.
 
 use crate::lock;
-use consort_inference::{Failure, FailureKind, Stage, Tensors};
+use consort_inference::{Failure, FailureKind, ModelId, Stage, Tensors};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// What became of one example.
-pub(crate) type Answer = Result<Tensors, Failure>;
+/// What the model made of one example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The outputs, by name.
+    pub outputs: Tensors,
+    /// The model, and the version of it, that made them.
+    pub model_id: Arc<ModelId>,
+}
 
-/// The slots of one call, shared between the caller and its tickets.
+/// What became of one example.
+pub(crate) type Answer = Result<Answered, Failure>;
+
+/// The slots of one call, shared between the caller and those that work for it. Whoever
+/// holds examples of the call has the right, and the duty, to fill their slots: segments
+/// and batches that are dropped fill them with a failure, so that no caller waits for ever.
 pub(crate) struct Reply {
     stage: Stage,
     slots: Mutex<Slots>,
@@ -20,13 +31,6 @@ struct Slots {
     /// The caller has left; nothing more is kept.
     closed: bool,
     waker: Option<Waker>,
-}
-
-/// The right, and the duty, to fill one slot. A ticket that is dropped unused fills its
-/// slot with a failure, so that no caller waits for ever.
-pub(crate) struct Ticket {
-    reply: Option<Arc<Reply>>,
-    index: usize,
 }
 
 // === impl Reply ===
@@ -46,14 +50,6 @@ impl Reply {
         })
     }
 
-    /// The ticket of an empty slot. Asked for once a slot.
-    pub(crate) fn ticket(self: &Arc<Self>, index: usize) -> Ticket {
-        Ticket {
-            reply: Some(self.clone()),
-            index,
-        }
-    }
-
     /// All answers, as soon as none is missing.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Vec<Answer>> {
         let mut slots = lock(&self.slots);
@@ -65,7 +61,9 @@ impl Reply {
             return Poll::Pending;
         }
         slots.closed = true;
-        Poll::Ready(slots.answers.drain(..).flatten().collect())
+        let answers = std::mem::take(&mut slots.answers);
+        drop(slots);
+        Poll::Ready(answers.into_iter().flatten().collect())
     }
 
     /// The answers so far; later ones are thrown away.
@@ -76,57 +74,45 @@ impl Reply {
         std::mem::take(&mut slots.answers)
     }
 
-    fn is_closed(&self) -> bool {
+    /// Whether nobody waits any longer.
+    pub(crate) fn is_closed(&self) -> bool {
         lock(&self.slots).closed
     }
 
-    fn fill(&self, index: usize, answer: Answer) {
+    /// Fills slots that are empty; others stay as they are.
+    pub(crate) fn fill(&self, answers: impl Iterator<Item = (u32, Answer)>) {
         let waker = {
             let mut slots = lock(&self.slots);
-            let Some(slot) = slots.answers.get_mut(index).filter(|slot| slot.is_none()) else {
-                return;
-            };
-            *slot = Some(answer);
-            slots.missing -= 1;
-            if slots.missing > 0 {
+            if slots.closed {
                 return;
             }
-            slots.waker.take()
+            for (index, answer) in answers {
+                let slot = slots.answers.get_mut(index as usize);
+                if let Some(slot) = slot.filter(|slot| slot.is_none()) {
+                    *slot = Some(answer);
+                    slots.missing -= 1;
+                }
+            }
+            match slots.missing {
+                0 => slots.waker.take(),
+                _ => return,
+            }
         };
         if let Some(waker) = waker {
             waker.wake();
         }
     }
-}
 
-// === impl Ticket ===
-
-impl Ticket {
-    /// Which example of its call this is for.
-    pub(crate) fn index(&self) -> usize {
-        self.index
+    /// Fills slots with one failure.
+    pub(crate) fn fail(&self, indices: impl Iterator<Item = u32>, failure: &Failure) {
+        self.fill(indices.map(|index| (index, Err(failure.clone()))));
     }
 
-    /// Whether nobody waits for it any longer.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.reply.as_ref().is_none_or(|reply| reply.is_closed())
-    }
-
-    /// Fills the slot.
-    pub(crate) fn resolve(mut self, answer: Answer) {
-        if let Some(reply) = self.reply.take() {
-            reply.fill(self.index, answer);
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if let Some(reply) = self.reply.take() {
-            let message = "the host lost the example; this is a defect, please report it";
-            let failure = Failure::new(reply.stage.clone(), FailureKind::Internal, message);
-            reply.fill(self.index, Err(failure));
-        }
+    /// Fills slots whose examples were dropped by mistake.
+    pub(crate) fn lost(&self, indices: impl Iterator<Item = u32>) {
+        let message = "the host lost the example; this is a defect, please report it";
+        let failure = Failure::new(self.stage.clone(), FailureKind::Internal, message);
+        self.fail(indices, &failure);
     }
 }
 
@@ -144,27 +130,25 @@ mod tests {
         reply.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    #[test]
-    fn answers_come_in_order_when_all_are_there() {
-        let reply = reply(2);
-        let (first, second) = (reply.ticket(0), reply.ticket(1));
-        let failure = |text: &str| {
-            let stage = Stage::new(StageKind::Inference, "m");
-            Err(Failure::new(stage, FailureKind::ModelFailed, text))
-        };
-        second.resolve(failure("second"));
-        assert!(poll(&reply).is_pending());
-        first.resolve(failure("first"));
-        assert_eq!(
-            poll(&reply),
-            Poll::Ready(vec![failure("first"), failure("second")])
-        );
+    fn failure(text: &str) -> Answer {
+        let stage = Stage::new(StageKind::Inference, "m");
+        Err(Failure::new(stage, FailureKind::ModelFailed, text))
     }
 
     #[test]
-    fn a_lost_ticket_is_a_failure_and_not_a_hang() {
+    fn answers_come_in_order_when_all_are_there() {
+        let reply = reply(3);
+        reply.fill([(2, failure("third")), (1, failure("second"))].into_iter());
+        assert!(poll(&reply).is_pending());
+        reply.fill([(0, failure("first"))].into_iter());
+        let answers = ["first", "second", "third"].map(failure).to_vec();
+        assert_eq!(poll(&reply), Poll::Ready(answers));
+    }
+
+    #[test]
+    fn a_lost_example_is_a_failure_and_not_a_hang() {
         let reply = reply(1);
-        drop(reply.ticket(0));
+        reply.lost([0].into_iter());
         let Poll::Ready(answers) = poll(&reply) else {
             panic!("the call hangs");
         };
@@ -175,23 +159,22 @@ mod tests {
     #[test]
     fn a_slot_is_filled_once() {
         let reply = reply(2);
-        reply.ticket(0).resolve(Ok(Tensors::new()));
-        drop(reply.ticket(0));
+        reply.fill([(0, failure("first"))].into_iter());
+        reply.fill([(0, failure("again")), (9, failure("nobody's"))].into_iter());
         assert!(poll(&reply).is_pending());
-        reply.ticket(1).resolve(Ok(Tensors::new()));
-        let answers = vec![Ok(Tensors::new()), Ok(Tensors::new())];
+        reply.fill([(1, failure("second"))].into_iter());
+        let answers = ["first", "second"].map(failure).to_vec();
         assert_eq!(poll(&reply), Poll::Ready(answers));
     }
 
     #[test]
     fn a_closed_reply_takes_nothing_more() {
         let reply = reply(2);
-        let (first, second) = (reply.ticket(0), reply.ticket(1));
-        first.resolve(Ok(Tensors::new()));
-        assert!(!second.is_abandoned());
-        assert_eq!(reply.close(), [Some(Ok(Tensors::new())), None]);
-        assert!(second.is_abandoned());
-        second.resolve(Ok(Tensors::new()));
+        reply.fill([(0, failure("first"))].into_iter());
+        assert!(!reply.is_closed());
+        assert_eq!(reply.close(), [Some(failure("first")), None]);
+        assert!(reply.is_closed());
+        reply.fill([(1, failure("late"))].into_iter());
         assert!(reply.close().is_empty());
     }
 }

@@ -5,9 +5,8 @@
 
 use crate::former::Next;
 use crate::replica::{Replica, Work};
-use consort_inference::{
-    Batch, BatchHints, BoxFuture, ModelHandler, PredictError, Signature, Tensors,
-};
+use crate::serving::Replicas;
+use consort_inference::{Batch, BatchHints, BoxFuture, PredictError, Signature, Tensors};
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +29,16 @@ pub trait Runner: Send + Sync {
         BatchHints::default()
     }
 
+    /// Bytes of a batch as they are counted.
+    fn batch_byte_size(&self, batch: &Batch) -> u64 {
+        batch.byte_len() as u64
+    }
+
+    /// What the names of this model's metrics begin with in Beam's form.
+    fn metrics_namespace(&self) -> &str {
+        "RunInference"
+    }
+
     /// Predicts on a batch; returns the outputs of each row, in order.
     fn run<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Vec<Tensors>, PredictError>>;
 }
@@ -42,16 +51,24 @@ pub(crate) enum RunError {
     Panicked(String),
 }
 
-pub(crate) type Ran = Result<Vec<Tensors>, RunError>;
+/// The outputs of a run, and the bytes of its inputs.
+pub(crate) type Ran = Result<(Vec<Tensors>, u64), RunError>;
+
+type Predicted = Result<(Vec<Tensors>, u64), PredictError>;
 
 /// Runs batches on this thread until the queue is closed and empty.
-pub(crate) fn run_on_thread(mut replica: Replica, handler: &dyn ModelHandler) {
+pub(crate) fn run_on_thread(mut replica: Replica) {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     loop {
         match replica.next(&waker) {
             Next::Run(work) => {
-                let predict = AssertUnwindSafe(|| handler.predict(work.batch()));
-                let ran = flatten(catch_unwind(predict));
+                let ran = match work.handler() {
+                    Replicas::Threads(handler) => flatten(catch_unwind(AssertUnwindSafe(|| {
+                        let bytes = handler.batch_byte_size(work.batch());
+                        Ok((handler.predict(work.batch())?, bytes))
+                    }))),
+                    Replicas::Tasks(_) => Err(elsewhere()),
+                };
                 replica.finish(work, ran);
             }
             Next::Wait(None) => thread::park(),
@@ -64,22 +81,36 @@ pub(crate) fn run_on_thread(mut replica: Replica, handler: &dyn ModelHandler) {
 }
 
 /// Runs batches on this task until the queue is closed and empty.
-pub(crate) async fn run_on_task(mut replica: Replica, runner: Arc<dyn Runner>) {
+pub(crate) async fn run_on_task(mut replica: Replica) {
     while let Some(work) = next_work(&mut replica).await {
-        let ran = {
-            let mut run = pin!(async { runner.run(work.batch()).await });
-            poll_fn(|cx| {
-                let poll = AssertUnwindSafe(|| run.as_mut().poll(cx));
-                match catch_unwind(poll) {
-                    Ok(Poll::Pending) => Poll::Pending,
-                    Ok(Poll::Ready(result)) => Poll::Ready(flatten(Ok(result))),
-                    Err(panic) => Poll::Ready(flatten(Err(panic))),
-                }
-            })
-            .await
+        let ran = match work.handler() {
+            Replicas::Tasks(runner) => run_on(&**runner, work.batch()).await,
+            Replicas::Threads(_) => Err(elsewhere()),
         };
         replica.finish(work, ran);
     }
+}
+
+async fn run_on(runner: &dyn Runner, batch: &Batch) -> Ran {
+    let mut run = pin!(async {
+        let bytes = runner.batch_byte_size(batch);
+        Ok((runner.run(batch).await?, bytes))
+    });
+    poll_fn(|cx| {
+        let poll = AssertUnwindSafe(|| run.as_mut().poll(cx));
+        match catch_unwind(poll) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(result)) => Poll::Ready(flatten(Ok(result))),
+            Err(panic) => Poll::Ready(flatten(Err(panic))),
+        }
+    })
+    .await
+}
+
+/// A handler is never replaced by one of the other sort.
+fn elsewhere() -> RunError {
+    let message = "the host ran a model in the wrong place; please report this";
+    RunError::Panicked(message.to_owned())
 }
 
 async fn next_work(replica: &mut Replica) -> Option<Work> {
@@ -102,7 +133,7 @@ async fn next_work(replica: &mut Replica) -> Option<Work> {
     .await
 }
 
-fn flatten(result: thread::Result<Result<Vec<Tensors>, PredictError>>) -> Ran {
+fn flatten(result: thread::Result<Predicted>) -> Ran {
     match result {
         Ok(predicted) => predicted.map_err(RunError::Predict),
         Err(panic) => Err(RunError::Panicked(panic_text(panic.as_ref()))),

@@ -1,19 +1,17 @@
 //! Gives the outputs of a run to the callers they belong to.
 
 use crate::events::Events;
-use crate::queue::Entry;
+use crate::reply::Answered;
+use crate::serving::Serving;
+use crate::taken::Taken;
 use consort_inference::{FailureKind, Mismatch, Signature, Tensors};
 
-/// Resolves every entry with its own row: the outputs are counted against the entries,
+/// Gives every example its own row: the outputs are counted against the examples,
 /// and each row is checked against the signature. When the number is wrong nobody can
 /// tell whose a row is, and all fail; a row that is not as promised fails alone.
-pub(crate) fn scatter(
-    events: &Events,
-    signature: &Signature,
-    entries: Vec<Entry>,
-    outputs: Vec<Tensors>,
-) {
-    let examples = entries.len();
+pub(crate) fn scatter(serving: &Serving, taken: Taken, outputs: Vec<Tensors>) {
+    let events = &serving.events;
+    let examples = taken.len();
     if outputs.len() != examples {
         let message = format!(
             "the model gave {} results for {examples} examples, so that nobody can tell whose \
@@ -21,34 +19,34 @@ pub(crate) fn scatter(
             outputs.len()
         );
         events.batch_failed(examples, FailureKind::ModelContract, &message);
-        return fail_all(events, entries, FailureKind::ModelContract, &message);
+        return fail_all(events, taken, FailureKind::ModelContract, &message);
     }
-    let mut broken = broken_rows(signature, &outputs);
+    let mut broken = broken_rows(&serving.signature, &outputs);
     if let Some((row, mismatch)) = broken.first() {
         let message = format!("result {row}: {mismatch}");
         events.batch_failed(examples, FailureKind::ModelContract, &message);
     }
-    let whole = |row: usize| !broken.iter().any(|(other, _)| *other == row);
-    let tenants = entries.iter().enumerate().filter(|(row, _)| whole(*row));
-    events.predicted(tenants.map(|(_, entry)| &entry.tenant));
+    let rows: Vec<usize> = broken.iter().map(|(row, _)| *row).collect();
+    events.predicted(&taken, &rows);
     broken.reverse();
-    for (row, (entry, outputs)) in entries.into_iter().zip(outputs).enumerate() {
-        let answer = match broken.pop_if(|(other, _)| *other == row) {
-            None => Ok(outputs),
+    let answers = outputs.into_iter().enumerate().map(|(row, outputs)| {
+        match broken.pop_if(|(other, _)| *other == row) {
+            None => Ok(Answered {
+                outputs,
+                model_id: serving.model.clone(),
+            }),
             Some((_, mismatch)) => {
                 let message = format!("the model's result is not what it promises: {mismatch}");
                 Err(events.failure(FailureKind::ModelContract, message))
             }
-        };
-        entry.ticket.resolve(answer);
-    }
+        }
+    });
+    taken.resolve(answers);
 }
 
-/// Gives every entry the same failure.
-pub(crate) fn fail_all(events: &Events, entries: Vec<Entry>, kind: FailureKind, message: &str) {
-    for entry in entries {
-        entry.ticket.resolve(Err(events.failure(kind, message)));
-    }
+/// Gives every example the same failure.
+pub(crate) fn fail_all(events: &Events, taken: Taken, kind: FailureKind, message: &str) {
+    taken.fail(&events.failure(kind, message));
 }
 
 /// The rows that are not as promised, in order. A row with the layout of the row before

@@ -5,7 +5,7 @@
     reason = "a test may break off"
 )]
 
-use consort_batching::{Batcher, Config, Metrics};
+use consort_batching::{Batcher, Config, Metrics, PolicyKind};
 use consort_inference::{
     Batch, BatchHints, Call, Datatype, Example, FailureKind, ModelHandler, ModelId, PredictError,
     Signature, Tensor, TensorSpec, Tensors,
@@ -123,7 +123,7 @@ async fn many_callers_each_get_their_own_results() {
     };
     let handler = Arc::new(Echo::new(fails));
     let config = Config {
-        max_batch_size: 16,
+        max_batch_size: Some(16),
         max_queue_size: 1_000_000,
         replicas: 3,
         ..Config::default()
@@ -178,7 +178,7 @@ async fn a_caller_hears_at_its_deadline_while_the_handler_blocks() {
 async fn replicas_run_at_the_same_time() {
     let (handler, begins, go) = gated();
     let config = Config {
-        max_batch_size: 1,
+        max_batch_size: Some(1),
         replicas: 2,
         ..Config::default()
     };
@@ -199,8 +199,9 @@ async fn a_thread_waits_for_max_queue_delay() {
     let handler = Arc::new(Echo::new(|_| Ok(())));
     let delay = Duration::from_millis(40);
     let config = Config {
-        max_batch_size: 8,
-        max_queue_delay: delay,
+        max_batch_size: Some(8),
+        max_queue_delay: Some(delay),
+        policy: PolicyKind::Fixed,
         ..Config::default()
     };
     let batcher = start(handler.clone(), config);
@@ -232,7 +233,7 @@ async fn a_panic_on_a_thread_is_caught_and_the_thread_goes_on() {
 async fn draining_finishes_the_queue_and_joins_the_threads() {
     let (handler, begins, go) = gated();
     let config = Config {
-        max_batch_size: 1,
+        max_batch_size: Some(1),
         replicas: 2,
         ..Config::default()
     };
@@ -270,7 +271,9 @@ async fn draining_finishes_the_queue_and_joins_the_threads() {
     drain.await.unwrap();
     assert_eq!(caller.await.unwrap(), (0..5).map(Ok).collect::<Vec<_>>());
     assert_eq!(begins.try_iter().count(), 4);
-    // The threads are gone, and with them their hold on the handler.
+    // The threads are gone; what is left of the batcher alone holds the handler.
+    assert_eq!(Arc::strong_count(&handler), 2);
+    drop(batcher);
     assert_eq!(Arc::strong_count(&handler), 1);
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what a newcomer reads first.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use consort_import::{InputSpec, Kind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Show what a plugin is: roles, imports, exports, capabilities, size
     Inspect(Inspect),
+    /// Turn a model of scikit-learn, XGBoost, LightGBM, TensorFlow or PyTorch into ONNX
+    Import(Import),
     /// Print the JSON Schema of manifests, for editors
     Schema,
 }
@@ -118,6 +121,35 @@ pub(crate) struct Run {
     /// Show no progress bar, even on a terminal
     #[arg(long)]
     pub(crate) no_progress: bool,
+
+    /// Go on where an earlier run of the same job was stopped, by whatever; nothing is lost
+    /// and nothing is done twice
+    #[arg(long)]
+    pub(crate) resume: bool,
+
+    /// Take only this part of the input, chosen at random, such as 0.01
+    #[arg(long, value_name = "FRACTION")]
+    pub(crate) sample: Option<f64>,
+
+    /// What the choice of --sample depends on
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "sample")]
+    pub(crate) sample_seed: u64,
+
+    /// Read and check everything, but run nothing and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Stop at the first example that fails for good
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+
+    /// Put the example's own tensors into each prediction
+    #[arg(long)]
+    pub(crate) include_example: bool,
+
+    /// Write the figures of the summary as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -126,8 +158,12 @@ pub(crate) enum InputFormat {
     Files,
     /// Each line is the path of a file
     Paths,
-    /// Each line is a JSON object {"key": ..., "inputs": {...}}
+    /// Each line is a JSON object {"key": ..., "inputs": {...}}, or a flat row of columns
     Jsonl,
+    /// Each record is a row of columns; the first line names them
+    Csv,
+    /// Each row is a row of columns
+    Parquet,
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +197,60 @@ pub(crate) struct Inspect {
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The converters that people trust (skl2onnx, onnxmltools, tf2onnx, torch.onnx) run in a Python
+environment of their own, which is made when it is first needed. Nothing is unpickled by
+Consort itself, but a pickle is a program, and the converter runs it: only import files from
+people you trust.")]
+pub(crate) struct Import {
+    /// The model: a joblib or pickle file, an XGBoost or LightGBM file, a SavedModel folder, a
+    /// TorchScript or exported PyTorch file
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+
+    /// What made it: sklearn, xgboost, lightgbm, tensorflow, torchscript or torch-export
+    /// [default: what the file looks like]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<Kind>,
+
+    /// Its name in the manifest [default: the file's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// An input of one example, where the model does not say it itself, such as "x=FP32[4]"
+    #[arg(long, value_name = "NAME=TYPE[SHAPE]")]
+    pub(crate) input: Vec<InputSpec>,
+
+    /// Where the ONNX file and its manifest go [default: a folder of the model's name]
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Replace what is in the output folder
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Make the converters' environment in this folder instead of the cache
+    #[arg(long, value_name = "DIR", conflicts_with = "python")]
+    pub(crate) venv: Option<PathBuf>,
+
+    /// Use this Python, which has the converters, and install nothing
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+
+    /// Run what is in a pickle, which may be any program
+    #[arg(long)]
+    pub(crate) trust_pickle: bool,
+
+    /// The version of ONNX's operators [default: the converter's choice]
+    #[arg(long, value_name = "N")]
+    pub(crate) opset: Option<u32>,
+
+    /// How long the conversion may take
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    pub(crate) timeout_seconds: u64,
 }
 
 #[cfg(test)]

@@ -1,22 +1,24 @@
 //! Loads everything that a manifest names and puts it together. Whatever does not work is
-//! a problem with a place in the manifest, and all problems are found in one go.
+//! a problem with a place in the manifest, and all problems are found in one go: of a text
+//! that is wrong, what is right is loaded all the same, to see whether it would work. What
+//! lacks a part that is wrong already is passed over without a word.
 
 use crate::args::Global;
 use crate::configs;
 use crate::exit::Exit;
 use crate::host::{Host, Telemetry};
-use crate::manifest::ManifestFile;
-use crate::print;
-use crate::steps::{ModelStep, PluginStep};
+use crate::manifest::{ManifestFile, show};
+use crate::models::inner;
+use crate::plugins::Endpoints;
+use crate::steps::{MapStep, ModelStep, PluginStep};
 use consort_ensemble::{CompileProblem, Ensemble, Plan, PlannedStep, Step};
-use consort_inference::{Endpoint, ModelHandler, ModelId};
+use consort_inference::{Endpoint, InferenceArgs, ModelId, ModelName};
 use consort_manifest::{
     self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns,
 };
-use consort_onnx::{ModelSource, OnnxHandler};
-use consort_plugin::{Capability, LoadProblem, Plugin, Role, Sandbox, Snapshot};
-use consort_registry::{LoadError, Model, ModelFile, Registry};
-use std::collections::{BTreeMap, BTreeSet};
+use consort_plugin::{Plugin, Role, Sandbox};
+use consort_registry::{KeyPattern, MapError, Model, ModelMap, ModelMapConfig, Registry, Template};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -32,10 +34,7 @@ pub(crate) async fn load(
     let file = ManifestFile::read(path)?;
     match assemble(&file, global, telemetry).await {
         Ok(host) => Ok((file, host)),
-        Err(problems) => {
-            print::note(&problems.to_string());
-            Err(Exit::Unusable)
-        }
+        Err(problems) => Err(show(&problems)),
     }
 }
 
@@ -45,23 +44,34 @@ async fn assemble(
     global: &Global,
     telemetry: &mut Telemetry,
 ) -> Result<Host, Problems> {
-    let registry = Arc::new(Registry::new(telemetry.batching.clone()));
+    let settings = configs::registry(&file.manifest);
+    let (batching, metrics) = (telemetry.batching.clone(), telemetry.models.clone());
+    let registry = Arc::new(Registry::with(settings, batching, metrics));
     let mut assembly = Assembly {
         file,
+        cache_dir: cache_dir(file, global),
         telemetry,
         problems: Vec::new(),
         notes: Vec::new(),
     };
-    let sandbox = assembly.sandbox(global);
+    let sandbox = assembly.sandbox();
     let models = assembly.start_models(&registry);
-    let plugins = assembly.start_plugins(sandbox.as_ref());
-    let models = assembly.finish(models).await;
-    let plugins = assembly.finish(plugins).await;
+    let plugins = assembly.start_plugins(sandbox.as_ref(), None);
+    let mut models = assembly.finish(models).await;
+    let endpoints = assembly.callable(&models);
+    let callers = assembly.start_plugins(sandbox.as_ref(), Some(&endpoints));
+    let mut plugins = assembly.finish(plugins).await;
+    plugins.extend(assembly.finish(callers).await);
     assembly.note_plugins(&plugins);
-    let single = assembly.single_models(&models);
-    let ensembles = assembly.ensembles(&models, &plugins);
-    if !assembly.problems.is_empty() {
-        return Err(file.manifest.problems(assembly.problems));
+    let glued = assembly.start_glued(&registry, &models, &plugins);
+    models.extend(assembly.finish(glued).await);
+    let maps = assembly.maps(&registry).await;
+    let single = assembly.single_models(&models, &maps);
+    let ensembles = assembly.ensembles(&models, &maps, &plugins);
+    let notes = assembly.notes;
+    let problems = file.problems.clone().with(assembly.problems);
+    if !problems.is_empty() {
+        return Err(problems);
     }
     for endpoint in single.iter().chain(&ensembles) {
         registry.publish(endpoint.clone());
@@ -70,32 +80,43 @@ async fn assemble(
         registry,
         ensembles,
         models: single,
-        notes: assembly.notes,
+        notes,
     })
 }
 
 /// What is being put together.
-struct Assembly<'a> {
-    file: &'a ManifestFile,
-    telemetry: &'a mut Telemetry,
-    problems: Vec<Problem>,
-    notes: Vec<String>,
+pub(crate) struct Assembly<'a> {
+    pub(crate) file: &'a ManifestFile,
+    /// Where compiled plugins and what was found out about models are kept.
+    pub(crate) cache_dir: Option<PathBuf>,
+    pub(crate) telemetry: &'a mut Telemetry,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) notes: Vec<String>,
 }
 
-/// Loads under way: each ends with its name and what became of it.
-type Loads<T> = JoinSet<(String, Result<Arc<T>, Problem>)>;
+/// Loads under way: each ends with its name and what became of it, or all that is wrong.
+pub(crate) type Loads<T> = JoinSet<(String, Result<Arc<T>, Vec<Problem>>)>;
+
+type Models = BTreeMap<String, Arc<Model>>;
+type Maps = BTreeMap<String, Arc<ModelMap>>;
+type Plugins = BTreeMap<String, Arc<Plugin>>;
 
 // === impl Assembly ===
 
 impl Assembly<'_> {
-    fn problem(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn problem(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.problems.push(Problem::new(place, message, help));
     }
 
     /// One sandbox for all plugins; none where there are no plugins.
-    fn sandbox(&mut self, global: &Global) -> Option<Arc<Sandbox>> {
+    fn sandbox(&mut self) -> Option<Arc<Sandbox>> {
         let first = self.file.manifest.plugins.first()?;
-        let config = configs::sandbox(&self.file.manifest, self.cache_dir(global));
+        let config = configs::sandbox(&self.file.manifest, self.cache_dir.clone());
         match Sandbox::new(config, &mut self.telemetry.registry) {
             Ok(sandbox) => {
                 if let Some(problem) = sandbox.cache_problem() {
@@ -115,101 +136,13 @@ impl Assembly<'_> {
         }
     }
 
-    /// The command line wins over the manifest, the manifest over the user's folder.
-    fn cache_dir(&self, global: &Global) -> Option<PathBuf> {
-        if global.no_cache {
-            return None;
-        }
-        let in_manifest = || Some(self.file.resolve(self.file.manifest.cache.dir.as_ref()?));
-        global
-            .cache_dir
-            .clone()
-            .or_else(in_manifest)
-            .or_else(user_cache_dir)
-    }
-
-    fn start_models(&mut self, registry: &Arc<Registry>) -> Loads<Model> {
-        let mut loads = JoinSet::new();
-        let Some(first) = self.file.manifest.models.first() else {
-            return loads;
-        };
-        let library = match consort_onnx::load_library(None) {
-            Ok(library) => library,
-            Err(error) => {
-                self.problem(first.name.place, error.to_string(), "");
-                return loads;
-            }
-        };
-        for model in &self.file.manifest.models {
-            let configs =
-                configs::onnx(model).and_then(|onnx| Ok((onnx, configs::model(self.file, model)?)));
-            let (onnx, config) = match configs {
-                Ok(configs) => configs,
-                Err(error) => {
-                    self.problem(model.name.place, error.to_string(), "choose another name");
-                    continue;
-                }
-            };
-            let (name, registry, library) =
-                (model.name.to_string(), registry.clone(), library.clone());
-            let entry = model.clone();
-            loads.spawn(async move {
-                let load = move |file: ModelFile<'_>| {
-                    let source = match file {
-                        ModelFile::Path(path) => ModelSource::File(path),
-                        ModelFile::Checked(content) => ModelSource::Bytes(content),
-                    };
-                    let handler = OnnxHandler::load(&library, source, &onnx)?;
-                    Ok::<Arc<dyn ModelHandler>, consort_onnx::LoadError>(Arc::new(handler))
-                };
-                let loaded = registry.load(config, load).await;
-                (name, loaded.map_err(|error| model_problem(&error, &entry)))
-            });
-        }
-        loads
-    }
-
-    fn start_plugins(&mut self, sandbox: Option<&Arc<Sandbox>>) -> Loads<Plugin> {
-        let mut loads = JoinSet::new();
-        let Some(sandbox) = sandbox else { return loads };
-        for plugin in &self.file.manifest.plugins {
-            let capabilities = self.capabilities(plugin);
-            let config = match configs::plugin(self.file, plugin, capabilities) {
-                Ok(config) => config,
-                Err(error) => {
-                    self.problem(plugin.name.place, error.to_string(), "choose another name");
-                    continue;
-                }
-            };
-            let (name, sandbox) = (plugin.name.to_string(), sandbox.clone());
-            let entry = plugin.clone();
-            loads.spawn(async move {
-                let loaded = sandbox.load(config).await;
-                let problem = |error| plugin_problem(&error, &entry);
-                (name, loaded.map(Arc::new).map_err(problem))
-            });
-        }
-        loads
-    }
-
-    fn capabilities(&mut self, plugin: &manifest::Plugin) -> BTreeSet<Capability> {
-        let mut capabilities = BTreeSet::new();
-        for word in plugin.capabilities.iter() {
-            match Capability::from_str(word) {
-                Ok(capability) => drop(capabilities.insert(capability)),
-                Err(error) => self.problem(word.place, error.to_string(), ""),
-            }
-        }
-        capabilities
-    }
-
     /// Waits for all loads; those that failed become problems.
     async fn finish<T: 'static>(&mut self, mut loads: Loads<T>) -> BTreeMap<String, Arc<T>> {
         let mut loaded = BTreeMap::new();
         while let Some(joined) = loads.join_next().await {
             match joined {
                 Ok((name, Ok(thing))) => drop(loaded.insert(name, thing)),
-                Ok((_, Err(problem))) => self.problems.push(problem),
+                Ok((_, Err(problems))) => self.problems.extend(problems),
                 Err(error) => {
                     let message = format!("a load was broken off by a defect of Consort: {error}");
                     self.problem(Place::default(), message, "please report it");
@@ -219,53 +152,130 @@ impl Assembly<'_> {
         loaded
     }
 
-    fn note_plugins(&mut self, plugins: &BTreeMap<String, Arc<Plugin>>) {
-        for (name, plugin) in plugins {
-            if let Snapshot::NotPossible { reason } = &plugin.load_report().snapshot {
-                self.notes.push(format!(
-                    "plugin \"{name}\" has no snapshot ({reason}): its instances are reused within a tenant"
-                ));
-            }
-        }
-    }
-
     /// Every model is served by itself too, as an ensemble of one step.
-    fn single_models(&mut self, models: &BTreeMap<String, Arc<Model>>) -> Vec<Arc<Ensemble>> {
+    fn single_models(&mut self, models: &Models, maps: &Maps) -> Vec<Arc<Ensemble>> {
         let mut ensembles = Vec::new();
         for entry in &self.file.manifest.models {
-            let Some(model) = models.get(entry.name.as_str()) else {
+            if let Some(model) = models.get(entry.name.as_str()) {
+                ensembles.extend(self.single(entry, model));
+            }
+        }
+        for entry in &self.file.manifest.model_maps {
+            let Some(map) = maps.get(entry.name.as_str()) else {
                 continue;
             };
-            let plan = Plan {
-                id: model.id().clone(),
-                platform: model.handler().platform().to_owned(),
-                has_batch_axis: *entry.batching == Batching::On,
-                steps: vec![PlannedStep {
-                    name: entry.name.as_str().into(),
-                    step: Arc::new(ModelStep::new(model.clone())),
-                    inputs: Vec::new(),
-                    outputs: Vec::new(),
-                }],
-            };
-            match Ensemble::compile(plan, &self.telemetry.ensemble) {
-                Ok(ensemble) => ensembles.push(Arc::new(ensemble)),
-                Err(error) => self.problem(entry.name.place, error.to_string(), ""),
-            }
+            let step = MapStep::new(map.clone());
+            let id = ModelId::new(entry.name.as_str(), map.version());
+            ensembles.extend(self.one_step(&entry.name, id, map.platform(), true, Arc::new(step)));
         }
         ensembles
     }
 
-    fn ensembles(
+    fn single(&mut self, entry: &manifest::Model, model: &Arc<Model>) -> Option<Arc<Ensemble>> {
+        let has_batch_axis = *entry.batching == Batching::On;
+        let generation = model.current();
+        let platform = generation.handler().platform();
+        let step = Arc::new(ModelStep::new(model.clone()));
+        self.one_step(&entry.name, model.id(), platform, has_batch_axis, step)
+    }
+
+    fn one_step(
         &mut self,
-        models: &BTreeMap<String, Arc<Model>>,
-        plugins: &BTreeMap<String, Arc<Plugin>>,
-    ) -> Vec<Arc<Ensemble>> {
+        name: &Located<String>,
+        id: ModelId,
+        platform: &str,
+        has_batch_axis: bool,
+        step: Arc<dyn Step>,
+    ) -> Option<Arc<Ensemble>> {
+        let plan = Plan {
+            id,
+            platform: platform.to_owned(),
+            has_batch_axis,
+            steps: vec![PlannedStep {
+                name: name.as_str().into(),
+                step,
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                args: InferenceArgs::new(),
+            }],
+        };
+        match Ensemble::compile(plan, &self.telemetry.ensemble) {
+            Ok(ensemble) => Some(Arc::new(ensemble)),
+            Err(error) => {
+                self.problem(name.place, error.to_string(), "");
+                None
+            }
+        }
+    }
+
+    /// The models that plugins may be granted, by the names they are loaded by.
+    fn callable(&mut self, models: &Models) -> Endpoints {
+        let mut endpoints = Endpoints::new();
+        for entry in &self.file.manifest.models {
+            let entry = match &entry.handler {
+                Some(_) => inner(entry),
+                None => entry.clone(),
+            };
+            if let Some(model) = models.get(entry.name.as_str())
+                && let Some(endpoint) = self.single(&entry, model)
+            {
+                endpoints.insert(entry.name.to_string(), endpoint);
+            }
+        }
+        endpoints
+    }
+
+    /// Opens the maps of keys to models.
+    async fn maps(&mut self, registry: &Arc<Registry>) -> Maps {
+        let mut maps = Maps::new();
+        for entry in &self.file.manifest.model_maps {
+            let Some(config) = self.map_config(entry) else {
+                continue;
+            };
+            match ModelMap::open(registry.clone(), config).await {
+                Ok(map) => drop(maps.insert(entry.name.to_string(), Arc::new(map))),
+                // A model that did not load is a problem already.
+                Err(MapError::Unknown(_)) => {}
+                Err(error) => self.problem(entry.place, error.to_string(), ""),
+            }
+        }
+        maps
+    }
+
+    fn map_config(&mut self, entry: &manifest::ModelMap) -> Option<ModelMapConfig> {
+        let name = |name: &str| ModelName::from_str(name).ok();
+        let mut config = ModelMapConfig::new(name(&entry.name)?, "1");
+        for key in entry.keys.iter() {
+            let pattern = KeyPattern::new(&key.name);
+            config.keys.push((pattern, name(key.value.as_str())?));
+        }
+        config.default = match &entry.default {
+            Some(default) => Some(name(default)?),
+            None => None,
+        };
+        if let Some((path, template)) = entry.path.as_ref().zip(entry.template.as_ref()) {
+            let mut models = self.file.manifest.models.iter();
+            let model = models.find(|model| model.name.value == template.value)?;
+            let path = self.file.resolve(Path::new(path.as_str()));
+            let (loader, salt) = self.model_loader(model)?;
+            let mut settings = self.config(model, salt).ok()?;
+            settings.sha256 = None;
+            config.template = Some(Template {
+                path: path.to_str()?.parse().ok()?,
+                model: settings,
+                loader,
+            });
+        }
+        Some(config)
+    }
+
+    fn ensembles(&mut self, models: &Models, maps: &Maps, plugins: &Plugins) -> Vec<Arc<Ensemble>> {
         let mut ensembles = Vec::new();
         for entry in &self.file.manifest.ensembles {
             // Not `collect`: every step is to be looked at, even after one that fails.
             let mut steps = Vec::new();
             for step in entry.steps() {
-                steps.extend(self.step(step, models, plugins));
+                steps.extend(self.step(step, models, maps, plugins));
             }
             if steps.len() < entry.steps().len() {
                 continue;
@@ -316,11 +326,15 @@ impl Assembly<'_> {
     fn step(
         &mut self,
         step: &manifest::Step,
-        models: &BTreeMap<String, Arc<Model>>,
-        plugins: &BTreeMap<String, Arc<Plugin>>,
+        models: &Models,
+        maps: &Maps,
+        plugins: &Plugins,
     ) -> Option<PlannedStep> {
         let runs: Arc<dyn Step> = match &step.runs {
-            StepRuns::Model(name) => Arc::new(ModelStep::new(models.get(name.as_str())?.clone())),
+            StepRuns::Model(name) => match maps.get(name.as_str()) {
+                Some(map) => Arc::new(MapStep::new(map.clone())),
+                None => Arc::new(ModelStep::new(models.get(name.as_str())?.clone())),
+            },
             StepRuns::Plugin { plugin, role } => {
                 self.plugin_step(plugins.get(plugin.as_str())?, plugin, role.as_ref())?
             }
@@ -336,6 +350,7 @@ impl Assembly<'_> {
             step: runs,
             inputs: names(&step.inputs),
             outputs: names(&step.outputs),
+            args: configs::args(&step.args),
         })
     }
 
@@ -383,62 +398,21 @@ fn step_place(step: &manifest::Step) -> Place {
     }
 }
 
-/// Points at what the manifest says that does not hold.
-fn model_problem(error: &LoadError, model: &manifest::Model) -> Problem {
-    let place = match error {
-        LoadError::DigestMismatch { actual, .. } => {
-            let place = model
-                .sha256
-                .as_ref()
-                .map_or(model.path.place, |digest| digest.place);
-            return Problem::new(place, error.to_string(), digest_help(actual));
-        }
-        LoadError::Handler(source) => match source.downcast_ref() {
-            Some(
-                consort_onnx::LoadError::ProviderUnavailable { .. }
-                | consort_onnx::LoadError::ProviderUnused { .. },
-            ) => model.providers.place,
-            _ => model.path.place,
-        },
-        _ => model.path.place,
-    };
-    Problem::new(place, error.to_string(), "")
-}
-
-/// Points at what the manifest says that does not hold.
-fn plugin_problem(error: &consort_plugin::LoadError, plugin: &manifest::Plugin) -> Problem {
-    let path = plugin.path.place;
-    match &error.problem {
-        LoadProblem::Digest { actual, .. } => {
-            let place = plugin.sha256.as_ref().map_or(path, |digest| digest.place);
-            Problem::new(place, error.to_string(), digest_help(actual))
-        }
-        LoadProblem::Asset { name, .. } => {
-            let asset = plugin.assets.iter().find(|asset| *asset.name == *name);
-            let place = asset.map_or(path, |asset| asset.value.place);
-            Problem::new(
-                place,
-                error.problem.to_string(),
-                "paths are relative to the manifest",
-            )
-        }
-        LoadProblem::CapabilityUnavailable(_) => {
-            Problem::new(plugin.capabilities.place, error.problem.to_string(), "")
-        }
-        LoadProblem::InitRefused(_) if plugin.config.is_some() => {
-            let place = plugin.config.as_ref().map_or(path, |config| config.place);
-            Problem::new(place, error.to_string(), "")
-        }
-        _ => Problem::new(path, error.to_string(), ""),
-    }
-}
-
-fn digest_help(actual: &str) -> String {
-    format!("get the right file, or write sha256 = \"{actual}\" if you trust this one")
-}
-
 /// `$XDG_CACHE_HOME/consort` or `~/.cache/consort`.
-fn user_cache_dir() -> Option<PathBuf> {
+/// The command line wins over the manifest, the manifest over the user's folder.
+fn cache_dir(file: &ManifestFile, global: &Global) -> Option<PathBuf> {
+    if global.no_cache {
+        return None;
+    }
+    let in_manifest = || Some(file.resolve(file.manifest.cache.dir.as_ref()?));
+    global
+        .cache_dir
+        .clone()
+        .or_else(in_manifest)
+        .or_else(user_cache_dir)
+}
+
+pub(crate) fn user_cache_dir() -> Option<PathBuf> {
     let from = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)

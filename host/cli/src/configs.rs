@@ -1,7 +1,8 @@
 //! From the manifest's values to each room's own settings, and nothing else.
 
 use crate::manifest::ManifestFile;
-use consort_inference::{InvalidName, ModelName, PluginName};
+use crate::plugins::Endpoints;
+use consort_inference::{ArgValue, InferenceArgs, InvalidName, ModelName, PluginName};
 use consort_manifest as manifest;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,14 +10,47 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The settings of a model's batcher.
-pub(crate) fn batching(model: &manifest::Model) -> consort_batching::Config {
+pub(crate) fn batching(
+    model: &manifest::Model,
+    tenants: &[manifest::Tenant],
+) -> consort_batching::Config {
+    let defaults = consort_batching::Config::default();
+    let sizes = |sizes: &[manifest::Located<usize>]| sizes.iter().map(|size| **size).collect();
     consort_batching::Config {
-        max_batch_size: *model.max_batch_size,
-        max_queue_delay: Duration::from_micros(*model.max_queue_delay_us),
+        max_batch_size: match *model.batching {
+            manifest::Batching::On => model.max_batch_size.as_ref().map(|size| **size),
+            manifest::Batching::Off => Some(1),
+        },
+        max_queue_delay: model
+            .max_queue_delay_us
+            .as_ref()
+            .map(|us| Duration::from_micros(**us)),
+        policy: match *model.batch_policy {
+            manifest::BatchPolicy::Learned => consort_batching::PolicyKind::Learned,
+            manifest::BatchPolicy::Fixed => consort_batching::PolicyKind::Fixed,
+        },
+        max_batch_bytes: model
+            .max_batch_bytes
+            .as_ref()
+            .map_or(defaults.max_batch_bytes, |bytes| size(**bytes)),
+        batch_weight: match &model.batch_weight {
+            Some(weight) => consort_batching::BatchWeight::Length {
+                input: weight.input.as_str().into(),
+                axis: *weight.axis,
+            },
+            None => consort_batching::BatchWeight::Bytes,
+        },
+        max_batch_weight: model.batch_weight.as_ref().map(|weight| *weight.max),
+        preferred_batch_sizes: sizes(&model.preferred_batch_sizes),
+        shape_buckets: sizes(&model.shape_buckets),
+        tenant_weights: tenants
+            .iter()
+            .filter_map(|tenant| Some((tenant.name.parse().ok()?, *tenant.weight)))
+            .collect(),
         max_queue_size: *model.max_queue_size,
         max_queue_bytes: size(*model.max_queue_bytes),
         max_tenant_queue_size: model.max_tenant_queue_size.as_ref().map(|size| **size),
-        replicas: *model.replicas,
+        replicas: model.replicas.fixed().unwrap_or(1),
         default_timeout: model
             .timeout_ms
             .as_ref()
@@ -27,7 +61,7 @@ pub(crate) fn batching(model: &manifest::Model) -> consort_batching::Config {
 /// The settings of a model's session.
 pub(crate) fn onnx(model: &manifest::Model) -> Result<consort_onnx::Config, InvalidName> {
     let mut config = consort_onnx::Config::new(ModelName::from_str(&model.name)?);
-    config.threads = *model.threads;
+    config.threads = model.threads.fixed().unwrap_or(1);
     config.inter_threads = *model.inter_threads;
     config.spinning = *model.spinning;
     config.memory_pattern = *model.memory_pattern;
@@ -55,12 +89,35 @@ pub(crate) fn model(
     file: &ManifestFile,
     model: &manifest::Model,
 ) -> Result<consort_registry::ModelConfig, InvalidName> {
+    let source = match (&model.path, &model.versions) {
+        (Some(path), None) => consort_registry::Source::File(file.resolve(path)),
+        (Some(path), Some(versions)) => consort_registry::Source::Versions {
+            folder: file.resolve(path),
+            serve: match &**versions {
+                manifest::Versions::Latest => consort_registry::Versions::Latest,
+                manifest::Versions::All => consort_registry::Versions::All,
+                manifest::Versions::Only(list) => {
+                    consort_registry::Versions::Only(list.iter().map(|version| **version).collect())
+                }
+            },
+        },
+        (None, _) => consort_registry::Source::Remote,
+    };
+    let watch_interval = Duration::from_millis(*model.watch_interval_ms);
     Ok(consort_registry::ModelConfig {
-        name: ModelName::from_str(&model.name)?,
-        version: model.version.to_string(),
-        path: file.resolve(&model.path),
+        watch_interval: model.watch.then_some(watch_interval),
+        pinned: *model.pinned,
+        update_check: match *model.update_check {
+            manifest::UpdateCheck::Outputs => consort_registry::OutputCheck::Signature,
+            manifest::UpdateCheck::Finite => consort_registry::OutputCheck::Finite,
+        },
         sha256: model.sha256.as_ref().map(|digest| digest.to_string()),
-        batching: batching(model),
+        batching: batching(model, &file.manifest.tenants),
+        ..consort_registry::ModelConfig::new(
+            ModelName::from_str(&model.name)?,
+            model.version.as_str(),
+            source,
+        )
     })
 }
 
@@ -69,6 +126,7 @@ pub(crate) fn plugin(
     file: &ManifestFile,
     plugin: &manifest::Plugin,
     capabilities: BTreeSet<consort_plugin::Capability>,
+    models: Endpoints,
 ) -> Result<consort_plugin::PluginConfig, InvalidName> {
     let asset =
         |asset: &manifest::Named<PathBuf>| (asset.name.to_string(), file.resolve(&asset.value));
@@ -83,6 +141,7 @@ pub(crate) fn plugin(
             .map(|text| text.to_string())
             .unwrap_or_default(),
         assets: plugin.assets.iter().map(asset).collect(),
+        models,
         limits: limits(&plugin.limits),
         instances: match *plugin.instances {
             manifest::Instances::Fresh => consort_plugin::Instances::Fresh,
@@ -90,6 +149,67 @@ pub(crate) fn plugin(
         },
         capabilities,
     })
+}
+
+/// The settings of OpenVINO.
+pub(crate) fn openvino(model: &manifest::Model) -> Result<consort_wasi_nn::Config, InvalidName> {
+    let mut config = consort_wasi_nn::Config::new(ModelName::from_str(&model.name)?);
+    config.threads = model.threads.fixed();
+    config.concurrent_runs = model.replicas.fixed();
+    // Left to itself OpenVINO computes in 16 bits where the processor is fast at it.
+    config.precision = Some(consort_wasi_nn::Precision::F32);
+    config.batch_axis = match *model.batching {
+        manifest::Batching::On => consort_wasi_nn::BatchAxis::Leading,
+        manifest::Batching::Off => consort_wasi_nn::BatchAxis::None,
+    };
+    Ok(config)
+}
+
+/// What is to be found out about a model by trying; nothing where all is given.
+pub(crate) fn tune(
+    manifest: &manifest::Manifest,
+    model: &manifest::Model,
+) -> Option<consort_registry::Tune> {
+    let setting = |given: Option<usize>| match given {
+        Some(number) => consort_registry::Setting::Fixed(number),
+        None => consort_registry::Setting::Auto,
+    };
+    let (threads, replicas) = (model.threads.fixed(), model.replicas.fixed());
+    if threads.is_some() && replicas.is_some() {
+        return None;
+    }
+    Some(consort_registry::Tune {
+        threads: setting(threads),
+        replicas: setting(replicas),
+        time_max: Duration::from_millis(*manifest.registry.tune_time_ms_max),
+        ..consort_registry::Tune::default()
+    })
+}
+
+/// The settings of the registry.
+pub(crate) fn registry(manifest: &manifest::Manifest) -> consort_registry::Config {
+    consort_registry::Config {
+        model_bytes_max: manifest
+            .registry
+            .model_bytes_max
+            .as_ref()
+            .map(|bytes| **bytes),
+        ..consort_registry::Config::default()
+    }
+}
+
+/// What a step says to its model.
+pub(crate) fn args(args: &[manifest::Named<manifest::Argument>]) -> InferenceArgs {
+    let value = |argument: &manifest::Argument| match argument {
+        manifest::Argument::Bool(value) => ArgValue::Bool(*value),
+        manifest::Argument::Int(value) => ArgValue::Int(*value),
+        manifest::Argument::Float(value) => ArgValue::Float(*value),
+        manifest::Argument::Text(value) => ArgValue::Text(value.as_str().into()),
+    };
+    let pair = |named: &manifest::Named<manifest::Argument>| {
+        (named.name.as_str().into(), value(&named.value))
+    };
+    args.iter().map(pair).collect()
 }
 
 /// The settings of the sandbox.
@@ -144,9 +264,28 @@ pub(crate) fn job(file: &ManifestFile, ensemble: &str) -> consort_job::Config {
         line_bytes_max: size(*job.line_bytes_max),
         read_threads_max: *job.read_threads_max,
         call_timeout: call_timeout_ms.map(|ms| Duration::from_millis(**ms)),
+        ordered: *job.ordered,
+        retries_max: *job.retries_max,
+        fail_fast: *job.fail_fast,
+        include_example: *job.include_example,
+        part_examples_max: *job.part_examples_max,
+        write_grace: Duration::from_millis(*job.write_grace_ms),
+        columns: ensemble.map(columns).unwrap_or_default(),
         cancel_grace: Duration::from_millis(*job.cancel_grace_ms),
         queue_full_patience: Duration::from_millis(*job.queue_full_patience_ms),
         ..consort_job::Config::default()
+    }
+}
+
+/// How the columns of rows become an example of an ensemble.
+pub(crate) fn columns(ensemble: &manifest::Ensemble) -> consort_job::Columns {
+    let tensor = |tensor: &manifest::Named<Vec<manifest::Located<String>>>| {
+        let names = tensor.value.iter().map(|name| name.to_string()).collect();
+        (tensor.name.as_str().into(), names)
+    };
+    consort_job::Columns {
+        key: ensemble.key_column.as_ref().map(|name| name.to_string()),
+        tensors: ensemble.columns.iter().map(tensor).collect(),
     }
 }
 
@@ -196,6 +335,8 @@ fn limits(limits: &manifest::Limits) -> consort_plugin::Limits {
         wasm_bytes_max: *limits.wasm_bytes_max,
         function_bytes_max: size(*limits.function_bytes_max),
         asset_bytes_max: *limits.asset_bytes_max,
+        host_calls_max: *limits.host_calls_max,
+        model_calls_max: size(*limits.model_calls_max),
     }
 }
 

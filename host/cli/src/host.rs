@@ -12,6 +12,8 @@ pub(crate) struct Telemetry {
     pub(crate) registry: prometheus_client::registry::Registry,
     pub(crate) batching: consort_batching::Metrics,
     pub(crate) ensemble: consort_ensemble::Metrics,
+    pub(crate) models: consort_registry::Metrics,
+    pub(crate) remote: consort_remote::Metrics,
     pub(crate) server: consort_server::Metrics,
 }
 
@@ -38,6 +40,8 @@ impl Telemetry {
         Self {
             batching: consort_batching::Metrics::register(&mut registry),
             ensemble: consort_ensemble::Metrics::register(&mut registry),
+            models: consort_registry::Metrics::register(&mut registry),
+            remote: consort_remote::Metrics::register(&mut registry),
             server: consort_server::Metrics::register(&mut registry),
             registry,
         }

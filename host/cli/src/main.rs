@@ -5,15 +5,20 @@
 //! names and finds everything that does not fit, and `steps.rs` makes plugins and models
 //! steps of an ensemble. What could live in a room does not live here.
 
+mod adapters;
 mod args;
 mod assemble;
 mod commands;
 mod configs;
 mod exit;
 mod host;
+mod loaders;
 mod logging;
 mod manifest;
+mod models;
+mod plugins;
 mod print;
+mod remote;
 mod steps;
 
 use args::{Arguments, Command};
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => runtime.block_on(commands::serve::serve(&global, serve)),
         Command::Check(check) => runtime.block_on(commands::check::check(&global, check)),
         Command::Inspect(inspect) => commands::inspect::inspect(&inspect),
+        Command::Import(import) => commands::import::import(&import, &global),
         Command::Schema => commands::schema(),
     };
     // A thread may still block in a read of standard input; the process ends all the same.

@@ -2,10 +2,11 @@
 
 use consort_ensemble::Step;
 use consort_inference::{
-    BoxFuture, Call, Example, Failure, ModelId, Outcome, Signature, Stage, StageKind, TensorSpec,
+    BoxFuture, Call, Endpoint, Example, Failure, FailureKind, ModelId, Outcome, Signature, Stage,
+    StageKind, TensorSpec,
 };
 use consort_plugin::{Plugin, Role};
-use consort_registry::Model;
+use consort_registry::{Model, ModelMap};
 use std::sync::Arc;
 
 /// One role of a plugin.
@@ -21,7 +22,16 @@ pub(crate) struct PluginStep {
 /// A model behind its batcher.
 pub(crate) struct ModelStep {
     stage: Stage,
+    /// The version it was built with; each result says what made it.
+    id: ModelId,
     model: Arc<Model>,
+}
+
+/// A model for each key.
+pub(crate) struct MapStep {
+    stage: Stage,
+    id: ModelId,
+    map: Arc<ModelMap>,
 }
 
 // === impl PluginStep ===
@@ -35,6 +45,8 @@ impl PluginStep {
                 (description.signature, description.answers)
             }
             Role::Postprocess => (plugin.postprocess()?.clone(), Vec::new()),
+            // It stands around a model, whose step is the model's.
+            Role::ModelHandler => return None,
         };
         Some(Self {
             stage: Stage::new(role.stage(), plugin.name().as_str()),
@@ -78,6 +90,13 @@ impl Step for PluginStep {
                     .map(|result| result.map(Outcome::Forward))
                     .collect()
             }),
+            Role::ModelHandler => Box::pin(async move {
+                let failure = || {
+                    let message = "a model handler is no step of an ensemble";
+                    Failure::new(self.stage.clone(), FailureKind::Internal, message)
+                };
+                examples.iter().map(|_| Err(failure())).collect()
+            }),
         }
     }
 }
@@ -86,8 +105,9 @@ impl Step for PluginStep {
 
 impl ModelStep {
     pub(crate) fn new(model: Arc<Model>) -> Self {
-        let stage = Stage::new(StageKind::Inference, model.id().name.clone());
-        Self { stage, model }
+        let id = model.id();
+        let stage = Stage::new(StageKind::Inference, id.name.clone());
+        Self { stage, id, model }
     }
 }
 
@@ -97,11 +117,11 @@ impl Step for ModelStep {
     }
 
     fn model_id(&self) -> &ModelId {
-        self.model.id()
+        &self.id
     }
 
     fn signature(&self) -> &Signature {
-        self.model.handler().signature()
+        self.model.signature()
     }
 
     fn run(
@@ -110,10 +130,48 @@ impl Step for ModelStep {
         call: Call,
     ) -> BoxFuture<'_, Vec<Result<Outcome, Failure>>> {
         Box::pin(async move {
-            let results = self.model.batcher().infer(examples, call).await;
+            let (results, id) = self.model.infer(examples, call).await;
             results
                 .into_iter()
-                .map(|result| result.map(Outcome::Forward))
+                .map(|result| result.map(|outputs| Outcome::Predicted(outputs, id.clone())))
+                .collect()
+        })
+    }
+}
+
+// === impl MapStep ===
+
+impl MapStep {
+    pub(crate) fn new(map: Arc<ModelMap>) -> Self {
+        let id = ModelId::new(map.name(), map.version());
+        let stage = Stage::new(StageKind::Inference, map.name());
+        Self { stage, id, map }
+    }
+}
+
+impl Step for MapStep {
+    fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    fn model_id(&self) -> &ModelId {
+        &self.id
+    }
+
+    fn signature(&self) -> &Signature {
+        self.map.signature()
+    }
+
+    fn run(
+        &self,
+        examples: Vec<Example>,
+        call: Call,
+    ) -> BoxFuture<'_, Vec<Result<Outcome, Failure>>> {
+        Box::pin(async move {
+            let results = self.map.run(examples, call).await;
+            results
+                .into_iter()
+                .map(|result| result.map(|(outputs, id)| Outcome::Predicted(outputs, id)))
                 .collect()
         })
     }

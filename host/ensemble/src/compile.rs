@@ -5,7 +5,7 @@
 //! latest tensor of a name wins. The last step's outputs are the ensemble's.
 
 use crate::Step;
-use consort_inference::{ModelId, Signature, TensorSpec};
+use consort_inference::{InferenceArgs, ModelId, Signature, TensorSpec};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub struct PlannedStep {
     pub inputs: Vec<(Arc<str>, Arc<str>)>,
     /// `(the step's own output name, name in the ensemble)`, where they differ.
     pub outputs: Vec<(Arc<str>, Arc<str>)>,
+    /// What the step is told with calls that bring no arguments of their own.
+    pub args: InferenceArgs,
 }
 
 /// Everything that is wrong with a plan.
@@ -69,6 +71,7 @@ pub(crate) struct CompiledStep {
     pub(crate) inputs: Vec<(Arc<str>, Arc<str>)>,
     /// `(the step's own name, name in the ensemble)` for every output.
     pub(crate) outputs: Vec<(Arc<str>, Arc<str>)>,
+    pub(crate) args: InferenceArgs,
     /// Names in the ensemble that a later step, or the answer, still needs.
     pub(crate) needed_after: BTreeSet<Arc<str>>,
 }
@@ -98,6 +101,7 @@ pub(crate) fn compile(steps: Vec<PlannedStep>) -> Result<Compiled, CompileError>
             step: planned.step,
             inputs,
             outputs,
+            args: planned.args,
             needed_after: BTreeSet::new(),
         });
     }

@@ -272,7 +272,7 @@ impl RunningStep {
                 count
             ]
         } else {
-            self.compiled.step.run(examples, call.clone()).await
+            self.compiled.step.run(examples, self.call(call)).await
         };
         if results.len() != count {
             let message = format!("{} results came back for {count} examples", results.len());
@@ -294,6 +294,15 @@ impl RunningStep {
             }
         }
         self.totals.add(run);
+    }
+
+    /// The call with this step's own arguments, where the caller gave none.
+    fn call(&self, call: &Call) -> Call {
+        let mut call = call.clone();
+        if call.args.is_empty() {
+            call.args = self.compiled.args.clone();
+        }
+        call
     }
 
     /// What the step gets to see of an example: its own inputs, under its own names.
@@ -334,6 +343,13 @@ impl RunningStep {
                 Ok(tensors) => State::Live {
                     tensors,
                     made_by: self.maker(made_by),
+                },
+                Err(failure) => State::Done(Err(failure)),
+            },
+            Ok(Outcome::Predicted(outputs, id)) => match self.forward(tensors, &outputs) {
+                Ok(tensors) => State::Live {
+                    tensors,
+                    made_by: Some(id),
                 },
                 Err(failure) => State::Done(Err(failure)),
             },

@@ -107,6 +107,7 @@ fn planned(fake: Fake) -> PlannedStep {
         step: Arc::new(fake),
         inputs: vec![],
         outputs: vec![],
+        args: consort_inference::InferenceArgs::new(),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Prediction {
 pub enum Outcome {
     /// Tensors for the next step.
     Forward(Tensors),
+    /// Tensors for the next step, and the version of a model that made them.
+    Predicted(Tensors, ModelId),
     /// The ensemble's answer already: the remaining steps are skipped.
     Answer(Tensors),
 }

@@ -138,7 +138,7 @@ pub(crate) fn stack(tensors: &[&Tensor]) -> Result<Tensor, TensorError> {
     if let [only] = tensors {
         return Ok(Tensor::from_parts(
             first.datatype(),
-            shape,
+            &shape,
             only.data().clone(),
         ));
     }
@@ -147,7 +147,7 @@ pub(crate) fn stack(tensors: &[&Tensor]) -> Result<Tensor, TensorError> {
     tensors
         .iter()
         .for_each(|tensor| data.extend_from_slice(tensor.data()));
-    Ok(Tensor::from_parts(first.datatype(), shape, data.into()))
+    Ok(Tensor::from_parts(first.datatype(), &shape, data.into()))
 }
 
 pub(crate) fn unstack(tensor: &Tensor) -> Result<Vec<Tensor>, TensorError> {
@@ -162,7 +162,7 @@ pub(crate) fn unstack(tensor: &Tensor) -> Result<Vec<Tensor>, TensorError> {
         let data = tensor
             .data()
             .slice(elements.bytes(index * row_count, row_count));
-        Tensor::from_parts(tensor.datatype(), row_shape.to_vec(), data)
+        Tensor::from_parts(tensor.datatype(), row_shape, data)
     };
     Ok((0..count).map(row).collect())
 }
@@ -224,7 +224,7 @@ pub(crate) fn concat(tensors: &[&Tensor], axis: usize) -> Result<Tensor, TensorE
             elements.copy(tensor, block * run, *run, &mut data);
         }
     }
-    Ok(Tensor::from_parts(first.datatype(), shape, data.into()))
+    Ok(Tensor::from_parts(first.datatype(), &shape, data.into()))
 }
 
 pub(crate) fn slice(tensor: &Tensor, ranges: &[Range<usize>]) -> Result<Tensor, TensorError> {
@@ -255,7 +255,7 @@ pub(crate) fn slice(tensor: &Tensor, ranges: &[Range<usize>]) -> Result<Tensor, 
             None => byte_string_run(tensor.data(), start, count)?,
         };
         let data = tensor.data().slice(bytes);
-        return Ok(Tensor::from_parts(tensor.datatype(), shape, data));
+        return Ok(Tensor::from_parts(tensor.datatype(), &shape, data));
     }
     let elements = Elements::of(tensor)?;
     let mut data = Vec::new();
@@ -263,7 +263,7 @@ pub(crate) fn slice(tensor: &Tensor, ranges: &[Range<usize>]) -> Result<Tensor, 
     for_each_run(&shape, tensor.shape(), &starts, |source, run| {
         elements.copy(tensor, source, run, &mut data);
     });
-    Ok(Tensor::from_parts(tensor.datatype(), shape, data.into()))
+    Ok(Tensor::from_parts(tensor.datatype(), &shape, data.into()))
 }
 
 pub(crate) fn pad(tensor: &Tensor, shape: Vec<usize>, value: &[u8]) -> Result<Tensor, TensorError> {
@@ -309,7 +309,7 @@ pub(crate) fn pad(tensor: &Tensor, shape: Vec<usize>, value: &[u8]) -> Result<Te
         written = target + run;
     });
     fill(written, total, &mut data);
-    Ok(Tensor::from_parts(tensor.datatype(), shape, data.into()))
+    Ok(Tensor::from_parts(tensor.datatype(), &shape, data.into()))
 }
 
 /// An axis along which runs follow one another.

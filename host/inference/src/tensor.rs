@@ -2,6 +2,7 @@
 
 use crate::{Datatype, Element, ops};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::fmt;
 
 /// An immutable tensor, row-major, little-endian.
@@ -12,7 +13,8 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tensor {
     datatype: Datatype,
-    shape: Vec<usize>,
+    /// In place for as many axes as most have: tensors are made by the million.
+    shape: SmallVec<[usize; 4]>,
     data: Bytes,
 }
 
@@ -109,7 +111,7 @@ impl Tensor {
         }
         Ok(Self {
             datatype,
-            shape,
+            shape: SmallVec::from_slice(&shape),
             data,
         })
     }
@@ -130,7 +132,7 @@ impl Tensor {
             .for_each(|element| element.write_le(&mut data));
         Ok(Self {
             datatype: T::DATATYPE,
-            shape,
+            shape: SmallVec::from_slice(&shape),
             data: data.into(),
         })
     }
@@ -156,7 +158,7 @@ impl Tensor {
         }
         Ok(Self {
             datatype: Datatype::Bytes,
-            shape,
+            shape: SmallVec::from_slice(&shape),
             data: data.into(),
         })
     }
@@ -225,7 +227,7 @@ impl Tensor {
         }
         Ok(Self {
             datatype: self.datatype,
-            shape,
+            shape: SmallVec::from_slice(&shape),
             data: self.data.clone(),
         })
     }
@@ -256,11 +258,13 @@ impl Tensor {
     }
 
     /// Only for operations in this crate that keep the parts in agreement.
-    pub(crate) fn from_parts(datatype: Datatype, shape: Vec<usize>, data: Bytes) -> Self {
-        debug_assert!(Self::new(datatype, shape.clone(), data.clone()).is_ok());
+    pub(crate) fn from_parts(datatype: Datatype, shape: &[usize], data: Bytes) -> Self {
+        // Costs as much as the operations themselves, so only their own tests pay for it.
+        #[cfg(test)]
+        assert!(Self::new(datatype, shape.to_vec(), data.clone()).is_ok());
         Self {
             datatype,
-            shape,
+            shape: SmallVec::from_slice(shape),
             data,
         }
     }

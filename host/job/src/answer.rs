@@ -2,6 +2,7 @@
 
 use crate::Config;
 use crate::gate::Gate;
+use crate::metrics::CallMetrics;
 use crate::task::Abandon;
 use consort_inference::{
     Call, Endpoint, Example, Failure, FailureKind, Prediction, Stage, StageKind,
@@ -9,7 +10,7 @@ use consort_inference::{
 use futures_util::FutureExt;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,13 +26,20 @@ pub(crate) struct Caller {
     gate: Gate,
     timeout: Option<Duration>,
     patience: Duration,
+    keep_example: bool,
+    retries_max: u32,
+    retry_backoff: Duration,
     abandon: Abandon,
+    metrics: Mutex<CallMetrics>,
 }
 
 /// The examples of a chunk on their way to an answer.
 struct Ask {
     /// Those not yet answered and their places, in order.
     waiting: Vec<(usize, Example)>,
+    /// Those that failed in passing, and how often they did.
+    retrying: Vec<(usize, Example)>,
+    retries: Vec<u32>,
     answers: Vec<Option<Answer>>,
 }
 
@@ -44,21 +52,29 @@ impl Caller {
             gate: Gate::new(config.inflight_max),
             timeout: config.call_timeout,
             patience: config.queue_full_patience,
+            keep_example: config.include_example,
+            retries_max: config.retries_max,
+            retry_backoff: config.retry_backoff,
             abandon,
+            metrics: Mutex::default(),
         }
+    }
+
+    /// What the calls were so far.
+    pub(crate) fn metrics(&self) -> CallMetrics {
+        self.lock_metrics().clone()
+    }
+
+    fn lock_metrics(&self) -> MutexGuard<'_, CallMetrics> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One answer for each example, in order, whatever the endpoint does.
     pub(crate) async fn answer(&self, examples: Vec<Example>) -> Vec<Answer> {
         let mut ask = Ask::new(examples);
-        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
-        let call = Call {
-            deadline: deadline.map(Instant::into_std),
-            ..Call::default()
-        };
         tokio::select! {
             biased;
-            () = self.ask_all(&mut ask, call) => {}
+            () = self.ask_and_retry(&mut ask) => {}
             () = self.abandon.wait() => {}
         }
         let missing = || {
@@ -69,6 +85,28 @@ impl Caller {
         answers
             .map(|answer| answer.unwrap_or_else(missing))
             .collect()
+    }
+
+    /// Asks for all, and again for those that failed in passing.
+    async fn ask_and_retry(&self, ask: &mut Ask) {
+        let mut backoff = self.retry_backoff;
+        loop {
+            // Each try has the whole time.
+            let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+            let call = Call {
+                deadline: deadline.map(Instant::into_std),
+                keep_example: self.keep_example,
+                ..Call::default()
+            };
+            self.ask_all(ask, call).await;
+            if ask.retrying.is_empty() {
+                return;
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(Config::RETRY_BACKOFF_MAX.max(self.retry_backoff));
+            ask.waiting.append(&mut ask.retrying);
+            ask.waiting.sort_unstable_by_key(|(index, _)| *index);
+        }
     }
 
     async fn ask_all(&self, ask: &mut Ask, call: Call) {
@@ -87,7 +125,13 @@ impl Caller {
                 match answer {
                     Err(failure) if failure.kind != FailureKind::QueueFull => {
                         answered_count += 1;
-                        ask.set(index, Err(failure));
+                        let left = ask.retries_left(index, self.retries_max);
+                        if failure.kind.is_transient() && left {
+                            self.lock_metrics().retries += 1;
+                            ask.retrying.push((index, example));
+                        } else {
+                            ask.set(index, Err(failure));
+                        }
                     }
                     Ok(prediction) => {
                         answered_count += 1;
@@ -131,7 +175,10 @@ impl Caller {
         // The endpoint is only called again through `&self`, as any other caller does
         // while this call panics.
         let answers = AssertUnwindSafe(async { self.endpoint.infer(examples, call).await });
-        let broken = match answers.catch_unwind().await {
+        let began = Instant::now();
+        let answers = answers.catch_unwind().await;
+        self.lock_metrics().call(asked.len(), began.elapsed());
+        let broken = match answers {
             Ok(answers) if answers.len() == asked.len() => {
                 let checked = asked.iter().zip(answers);
                 return checked
@@ -178,7 +225,20 @@ impl Ask {
     fn new(examples: Vec<Example>) -> Self {
         Self {
             answers: examples.iter().map(|_| None).collect(),
+            retries: vec![0; examples.len()],
+            retrying: Vec::new(),
             waiting: examples.into_iter().enumerate().collect(),
+        }
+    }
+
+    /// Whether an example may be tried once more; counts that it is.
+    fn retries_left(&mut self, index: usize, retries_max: u32) -> bool {
+        match self.retries.get_mut(index) {
+            Some(retries) if *retries < retries_max => {
+                *retries += 1;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -317,6 +377,44 @@ mod tests {
         let waited = started.elapsed();
         assert!(waited >= Duration::from_secs(60), "{waited:?}");
         assert!(waited < Duration::from_secs(61), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn transient_failures_are_tried_again_with_a_bound() {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let seen = calls.clone();
+        // The first fails for good at once, the second for two calls, the third always.
+        let (caller, _switch) = caller(move |examples| {
+            let keys: Vec<_> = examples.iter().map(|e| e.key.clone().unwrap()).collect();
+            let mut calls = seen.lock().unwrap();
+            calls.push((Instant::now(), keys.join(",")));
+            let count = calls.len();
+            let answer = |example: &Example| {
+                let fail = |kind| {
+                    Err(Failure::new(
+                        Stage::new(StageKind::Inference, "m"),
+                        kind,
+                        "no",
+                    ))
+                };
+                match (&**example.key.as_ref().unwrap(), count) {
+                    ("0", _) => fail(FailureKind::ModelFailed),
+                    ("1", 1 | 2) | ("2", _) => fail(FailureKind::Unavailable),
+                    _ => Ok(prediction(example)),
+                }
+            };
+            let answers = examples.iter().map(answer).collect();
+            Box::pin(std::future::ready(answers))
+        });
+        let failed = "inference \"m\": no".to_owned();
+        let expected = [failed.clone(), "1".to_owned(), failed, "3".to_owned()];
+        assert_eq!(messages(&caller, 4).await, expected);
+        let calls = calls.lock().unwrap();
+        let keys: Vec<&str> = calls.iter().map(|(_, keys)| keys.as_str()).collect();
+        assert_eq!(keys, ["0,1,2,3", "1,2", "1,2"]);
+        assert!(calls[1].0 - calls[0].0 >= Duration::from_millis(100));
+        assert!(calls[2].0 - calls[1].0 >= Duration::from_millis(200));
+        assert_eq!(caller.metrics().retries, 4);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! What a job may use, each limit by name.
 
-use crate::FileTensors;
+use crate::{Columns, FileTensors, Format, Sample};
 use consort_inference::TenantId;
 use std::time::Duration;
 
@@ -11,6 +11,21 @@ pub struct Config {
     pub tenant: TenantId,
     /// How a file becomes an example; empty where the endpoint takes no files.
     pub files: FileTensors,
+    /// How columns of rows (CSV, Parquet, flat JSON lines) become tensors. Unset, each
+    /// input is the column of its name.
+    pub columns: Columns,
+    /// The format of the predictions; `None` goes by the output's extension, and is JSON
+    /// lines where that says nothing.
+    pub output_format: Option<Format>,
+    /// What separates the fields of CSV; `None` is a tab in files that end in `.tsv` and a
+    /// comma elsewhere.
+    pub csv_delimiter: Option<u8>,
+    /// Whether predictions carry the tensors of their example.
+    pub include_example: bool,
+    /// The most bytes of the original example in a dead letter; a longer one is cut off.
+    pub dead_letter_example_bytes_max: usize,
+    /// The most files that folders and patterns of rows may stand for.
+    pub input_files_max: usize,
     /// The most examples between the source and the written line, and so the most that
     /// are lost from sight when a machine dies.
     pub inflight_max: usize,
@@ -22,8 +37,13 @@ pub struct Config {
     /// The most bytes of input (text of lines, windows of files) between the source and
     /// the endpoint's answer. One example that is larger passes alone.
     pub inflight_bytes_max: usize,
-    /// The longest line of input; a longer one is a dead letter.
+    /// The longest line or record of input; a longer one is a dead letter.
     pub line_bytes_max: usize,
+    /// The largest page (and footer) of a Parquet file, packed or unpacked. A page is the
+    /// least that can be read: of each column that is used one is in memory.
+    pub page_bytes_max: usize,
+    /// How many bytes of predictions become one row group of Parquet.
+    pub row_group_bytes_max: usize,
     /// The most threads that read files or parse lines at once.
     pub read_threads_max: usize,
     /// Whether lines are written in the order of the input. Examples that are done but
@@ -31,6 +51,25 @@ pub struct Config {
     pub ordered: bool,
     /// Stop after this many examples.
     pub limit: Option<u64>,
+    /// Take only some of the rows.
+    pub sample: Option<Sample>,
+    /// Read and check everything, but ask the endpoint nothing and write nothing.
+    pub dry_run: bool,
+    /// Write by parts beside the output, and go on where an earlier run of the same job
+    /// stopped, whatever stopped it. Needs outputs that are files, and inputs that are.
+    pub resume: bool,
+    /// The most examples in one part.
+    pub part_examples_max: u64,
+    /// How long a part may be open before it is kept, as long as anything is in it.
+    pub part_interval: Duration,
+    /// How often an example is tried again after a transient failure
+    /// ([`consort_inference::FailureKind::is_transient`]), a full queue aside.
+    pub retries_max: u32,
+    /// The wait before the first of those; it doubles up to
+    /// [`Config::RETRY_BACKOFF_MAX`].
+    pub retry_backoff: Duration,
+    /// Stop at the first example that fails for good.
+    pub fail_fast: bool,
     /// How long an example may take from the call of the endpoint on; `None` waits.
     pub call_timeout: Option<Duration>,
     /// How long examples in flight may take to finish after the job is cancelled.
@@ -64,6 +103,9 @@ impl Config {
     /// otherwise.
     pub const CALL_LINES_MAX: usize = 256;
 
+    /// The longest wait before another try.
+    pub const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(5);
+
     /// How many examples a chunk of files may hold.
     pub(crate) fn chunk_files_max(&self) -> usize {
         self.chunk_max(Self::CALL_FILES_MAX)
@@ -87,13 +129,29 @@ impl Default for Config {
         Self {
             tenant: TenantId::default(),
             files: FileTensors::default(),
+            columns: Columns::default(),
+            output_format: None,
+            csv_delimiter: None,
+            include_example: false,
+            dead_letter_example_bytes_max: 64 << 10,
+            input_files_max: 1_000_000,
             inflight_max: 512,
             call_examples_max: None,
             inflight_bytes_max: 256 << 20,
             line_bytes_max: 16 << 20,
+            page_bytes_max: 64 << 20,
+            row_group_bytes_max: 16 << 20,
             read_threads_max: 8,
             ordered: false,
             limit: None,
+            sample: None,
+            dry_run: false,
+            resume: false,
+            part_examples_max: 65_536,
+            part_interval: Duration::from_secs(10),
+            retries_max: 2,
+            retry_backoff: Duration::from_millis(100),
+            fail_fast: false,
             call_timeout: None,
             cancel_grace: Duration::from_secs(10),
             write_grace: Duration::from_secs(10),

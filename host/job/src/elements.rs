@@ -17,11 +17,6 @@ pub(crate) const BASE64_NAME: &str = "b64";
 /// Reads a tensor as `spec` promises it: nested arrays, or a bare element for shapes `[]`
 /// and `[1]`.
 pub(crate) fn read(cursor: &mut Cursor<'_>, spec: &TensorSpec) -> Result<Tensor, Fault> {
-    let rank = spec.shape.len();
-    let mut shape = Shape {
-        spec,
-        lengths: vec![None; rank],
-    };
     // An element takes two bytes of text at the least, whatever the shape promises.
     let size = spec.datatype.size_bytes().unwrap_or(size_of::<u32>());
     let expected = spec
@@ -31,6 +26,22 @@ pub(crate) fn read(cursor: &mut Cursor<'_>, spec: &TensorSpec) -> Result<Tensor,
     let count_max = cursor.rest_len() / 2 + 1;
     let mut data = Vec::with_capacity(expected.unwrap_or(0).min(count_max) * size);
     let at = cursor.place();
+    if let [promised] = spec.shape.as_slice()
+        && cursor.pass(b'[')
+    {
+        let length = vector(cursor, spec, &mut data)?;
+        if let Some(expected) = promised.filter(|expected| *expected != length) {
+            return Err(wrong_length(at, expected, length, spec));
+        }
+        return Tensor::new(spec.datatype, vec![length], data.into()).map_err(|error| Fault {
+            at,
+            what: error.to_string(),
+        });
+    }
+    let mut shape = Shape {
+        spec,
+        lengths: vec![None; spec.shape.len()],
+    };
     if *spec.shape == [Some(1)] && cursor.peek() != Some(b'[') {
         element(cursor, spec.datatype, &mut data)?;
         shape.lengths = vec![Some(1)];
@@ -46,10 +57,25 @@ pub(crate) fn read(cursor: &mut Cursor<'_>, spec: &TensorSpec) -> Result<Tensor,
     })
 }
 
+/// Reads an array of elements, as most inputs are one.
+fn vector(cursor: &mut Cursor<'_>, spec: &TensorSpec, data: &mut Vec<u8>) -> Result<usize, Fault> {
+    let mut length = 0;
+    while cursor.another(length == 0, b']')? {
+        element(cursor, spec.datatype, data)?;
+        length += 1;
+    }
+    Ok(length)
+}
+
 /// The lengths of the axes as far as they are known.
 struct Shape<'a> {
     spec: &'a TensorSpec,
     lengths: Vec<Option<usize>>,
+}
+
+fn wrong_length(at: usize, expected: usize, length: usize, spec: &TensorSpec) -> Fault {
+    let what = format!("an array of {expected} is expected, it has {length}; the shape is {spec}");
+    Fault { at, what }
 }
 
 // === impl Shape ===
@@ -80,11 +106,7 @@ impl Shape<'_> {
         }
         let known = self.lengths.get(axis).copied().flatten();
         if let Some(expected) = known.or(promised).filter(|expected| *expected != length) {
-            let what = format!(
-                "an array of {expected} is expected, it has {length}; the shape is {}",
-                self.spec
-            );
-            return Err(Fault { at, what });
+            return Err(wrong_length(at, expected, length, self.spec));
         }
         if let Some(slot) = self.lengths.get_mut(axis) {
             *slot = Some(length);
@@ -93,7 +115,12 @@ impl Shape<'_> {
     }
 }
 
-fn element(cursor: &mut Cursor<'_>, datatype: Datatype, out: &mut Vec<u8>) -> Result<(), Fault> {
+/// Reads one element and appends it.
+pub(crate) fn element(
+    cursor: &mut Cursor<'_>,
+    datatype: Datatype,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
     match datatype {
         Datatype::Bool => out.push(u8::from(cursor.boolean()?)),
         Datatype::Uint8 => integer::<u8>(cursor, u8::MIN, u8::MAX)?.write_le(out),
@@ -115,6 +142,16 @@ fn element(cursor: &mut Cursor<'_>, datatype: Datatype, out: &mut Vec<u8>) -> Re
             out.extend_from_slice(&value.to_le_bytes());
         }
         Datatype::Fp32 => {
+            // Most numbers are short, and most tensors are of these.
+            let start = cursor.clone();
+            if cursor.peek() != Some(b'"')
+                && let Ok(number) = cursor.number("a number")
+                && let Some(value) = number.exact_single()
+            {
+                value.write_le(out);
+                return Ok(());
+            }
+            *cursor = start;
             float(
                 cursor,
                 datatype,
@@ -142,7 +179,7 @@ fn integer<T: Element + FromStr + Display>(
     min: T,
     max: T,
 ) -> Result<T, Fault> {
-    let Number { text, integer } = cursor.number("an integer")?;
+    let Number { text, integer, .. } = cursor.number("an integer")?;
     let fault = |what| Fault {
         at: cursor.at() - text.len(),
         what,

@@ -1,8 +1,8 @@
 //! Why a job could not be started or had to stop. A single example that fails is no
 //! [`JobError`]: it is a dead letter.
 
-use crate::Summary;
-use consort_inference::Mismatch;
+use crate::{ColumnsError, Summary};
+use consort_inference::{Failure, Mismatch};
 use std::io;
 use std::path::PathBuf;
 
@@ -46,6 +46,50 @@ pub enum JobError {
         endpoint: String,
         /// The first difference.
         mismatch: Mismatch,
+    },
+    /// The columns named for rows do not fit the endpoint.
+    #[error("the columns do not fit \"{endpoint}\": {source}")]
+    Columns {
+        /// The endpoint.
+        endpoint: String,
+        /// What does not fit.
+        source: ColumnsError,
+    },
+    /// Predictions as rows of columns, of an endpoint that does not say what it yields.
+    #[error(
+        "\"{endpoint}\" does not say what its outputs are, so they cannot become columns; write \
+         JSON lines"
+    )]
+    NoColumns {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// A job that cannot be resumed was to be.
+    #[error("the job cannot be resumed: {what}")]
+    NotResumable {
+        /// What is in the way.
+        what: String,
+    },
+    /// The parts found beside the output are those of another job.
+    #[error(
+        "{folder:?} has the parts of another job: {difference}; give the same input and settings, \
+         or remove that folder to begin anew"
+    )]
+    OtherJob {
+        /// The folder of the parts.
+        folder: PathBuf,
+        /// The first thing that differs.
+        difference: String,
+    },
+    /// An example failed, and the job was to stop at that.
+    #[error("example {key:?} failed ({failure}), and the job stops at the first failure")]
+    FailFast {
+        /// Which example.
+        key: String,
+        /// Why it failed.
+        failure: Failure,
+        /// What was done until then.
+        summary: Box<Summary>,
     },
     /// The source broke; what had been read before is written.
     #[error("cannot read {name}: {source}; what had been read before it is written")]

@@ -19,6 +19,9 @@ pub(crate) struct Number<'a> {
     pub(crate) text: &'a str,
     /// Whether it has neither fraction nor exponent.
     pub(crate) integer: bool,
+    /// Its digits as one number and the power of ten that they are times of, while they
+    /// are few enough.
+    decimal: Option<(u64, i32)>,
 }
 
 /// A place in a line.
@@ -26,6 +29,43 @@ pub(crate) struct Number<'a> {
 pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
+}
+
+// === impl Number ===
+
+impl Number<'_> {
+    /// Its value, if one step of double precision yields it exactly rounded: both the
+    /// digits and the power of ten are exact as doubles.
+    pub(crate) fn exact(&self) -> Option<f64> {
+        const POWERS: [f64; 23] = [
+            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+            1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+        ];
+        let (digits, exponent) = self.decimal.filter(|(digits, _)| *digits <= 1 << 53)?;
+        let power = *POWERS.get(usize::try_from(exponent.unsigned_abs()).ok()?)?;
+        let value = match exponent < 0 {
+            true => digits as f64 / power,
+            false => digits as f64 * power,
+        };
+        Some(match self.text.starts_with('-') {
+            true => -value,
+            false => value,
+        })
+    }
+
+    /// Its value in single precision, if that is certain to be exactly rounded.
+    pub(crate) fn exact_single(&self) -> Option<f32> {
+        /// The bits of a double that a single has no room for, and half of what they hold.
+        const DROPPED: u64 = (1 << 29) - 1;
+        const HALF: u64 = 1 << 28;
+        let value = self.exact()?;
+        let single = value as f32;
+        // Rounded twice is rounded right, but for a double that lies half-way between two
+        // singles, or is so small that a single drops more of its bits.
+        let certain = value.to_bits() & DROPPED != HALF;
+        let normal = value == 0.0 || single.abs() >= f32::MIN_POSITIVE && single.is_finite();
+        (certain && normal).then_some(single)
+    }
 }
 
 // === impl Cursor ===
@@ -160,6 +200,47 @@ impl<'a> Cursor<'a> {
         Ok(Cow::Borrowed(inside))
     }
 
+    /// Passes a value that nobody needs, if it is JSON.
+    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
+        /// Arrays and objects within each other, as far as a reader without a stack of
+        /// its own should go.
+        const DEPTH_MAX: usize = 64;
+        self.skip_within(DEPTH_MAX)
+    }
+
+    fn skip_within(&mut self, depth: usize) -> Result<(), Fault> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(self.fault("there are too many arrays and objects within each other"));
+        };
+        match self.peek() {
+            Some(b'"') => self.string("a value").map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number("a value").map(drop),
+            Some(open @ (b'{' | b'[')) => {
+                let close = if open == b'{' { b'}' } else { b']' };
+                self.at += 1;
+                let mut first = true;
+                while self.another(first, close)? {
+                    first = false;
+                    if open == b'{' {
+                        self.name()?;
+                    }
+                    self.skip_within(depth)?;
+                }
+                Ok(())
+            }
+            _ => {
+                let rest = self.text.get(self.at..).unwrap_or_default();
+                let words = ["true", "false", "null"].into_iter();
+                let mut words = words.filter(|word| rest.starts_with(word));
+                let Some(word) = words.next() else {
+                    return Err(self.expected("a value"));
+                };
+                self.at += word.len();
+                Ok(())
+            }
+        }
+    }
+
     /// Passes a number.
     pub(crate) fn number(&mut self, wanted: &str) -> Result<Number<'a>, Fault> {
         self.peek();
@@ -167,22 +248,44 @@ impl<'a> Cursor<'a> {
         let mut integer = true;
         self.at += usize::from(self.here() == Some(b'-'));
         let leading_zero = self.here() == Some(b'0');
-        let digits = self.digits();
+        let mut value = 0;
+        let mut count = self.digits(&mut value);
+        let digits = count;
         let mut good = digits == 1 || digits > 1 && !leading_zero;
+        let mut exponent = 0i32;
         if self.here() == Some(b'.') {
             self.at += 1;
             integer = false;
-            good &= self.digits() > 0;
+            let fraction = self.digits(&mut value);
+            good &= fraction > 0;
+            count += fraction;
+            exponent = -i32::try_from(fraction).unwrap_or(i32::MAX);
         }
         if matches!(self.here(), Some(b'e' | b'E')) {
             self.at += 1;
             integer = false;
+            let minus = self.here() == Some(b'-');
             self.at += usize::from(matches!(self.here(), Some(b'+' | b'-')));
-            good &= self.digits() > 0;
+            let mut power = 0;
+            let digits = self.digits(&mut power);
+            good &= digits > 0;
+            // Beyond that no power of ten is exact.
+            let power = i32::try_from(power).ok().filter(|_| digits < 9);
+            match power {
+                Some(power) if minus => exponent = exponent.saturating_sub(power),
+                Some(power) => exponent = exponent.saturating_add(power),
+                None => count = usize::MAX,
+            }
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
         if good {
-            return Ok(Number { text, integer });
+            // So many digits fit, whatever they are.
+            const DIGITS_MAX: usize = 19;
+            return Ok(Number {
+                text,
+                integer,
+                decimal: (count <= DIGITS_MAX).then_some((value, exponent)),
+            });
         }
         self.at = start;
         match text.is_empty() {
@@ -220,9 +323,11 @@ impl<'a> Cursor<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn digits(&mut self) -> usize {
+    /// Passes digits and appends them to a number, which wraps where they are too many.
+    fn digits(&mut self, value: &mut u64) -> usize {
         let start = self.at;
-        while matches!(self.here(), Some(b'0'..=b'9')) {
+        while let Some(digit @ b'0'..=b'9') = self.here() {
+            *value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             self.at += 1;
         }
         self.at - start
@@ -246,7 +351,7 @@ mod tests {
             ("0.1e-1", false),
         ] {
             let number = Cursor::new(text).number("a number").unwrap();
-            assert_eq!(number, Number { text, integer });
+            assert_eq!((number.text, number.integer), (text, integer));
         }
         for text in ["-", "01", "1.", "1e", ".5", "+1", "NaN", "1e+", "--1", ""] {
             let mut cursor = Cursor::new(text);
@@ -289,6 +394,35 @@ mod tests {
     }
 
     proptest! {
+        /// Where the short way says anything, it says what the long way says.
+        #[test]
+        fn exact_numbers_are_exact(
+            text in "-?(0|[1-9][0-9]{0,9}|16777217|9007199254740993)(\\.[0-9]{1,11})?([eE][-+]?[0-9]{1,2})?",
+        ) {
+            let number = Cursor::new(&text).number("a number").unwrap();
+            if let Some(value) = number.exact() {
+                prop_assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits());
+            }
+            if let Some(value) = number.exact_single() {
+                prop_assert_eq!(value.to_bits(), text.parse::<f32>().unwrap().to_bits());
+            }
+        }
+
+        /// Singles as they are written read back the short way or the long.
+        #[test]
+        fn singles_read_back(bits: u32, above in 0u64..(1 << 29)) {
+            let single = f32::from_bits(bits);
+            prop_assume!(single.is_finite());
+            // A double near the half-way point between two singles, to the last digit.
+            let near = f64::from_bits(f64::from(single).to_bits() | above);
+            for text in [format!("{single:?}"), format!("{single}"), format!("{near:?}")] {
+                let number = Cursor::new(&text).number("a number").unwrap();
+                if let Some(value) = number.exact_single() {
+                    prop_assert_eq!(value.to_bits(), text.parse::<f32>().unwrap().to_bits());
+                }
+            }
+        }
+
         #[test]
         fn strings_are_read_as_serde_json_reads_them(text in "\\PC*|[\"\\\\a-cu0-9{}/\n]{0,12}") {
             let quoted = format!("\"{text}\"");

@@ -36,6 +36,15 @@ impl RowKey {
         Self::number(&number.to_string())
     }
 
+    /// A row that has no key of its own: its number, where there are several sources
+    /// behind the name of its own.
+    pub(crate) fn of_row(origin: Option<&str>, number: u64) -> Self {
+        match origin {
+            None => Self::line(number),
+            Some(origin) => Self::text(&format!("{}:{number}", origin.trim_matches('"'))),
+        }
+    }
+
     /// The path of a file, so that distinct paths have distinct keys and a path reads
     /// back: a byte that is not UTF-8 becomes `\x` and two hexadecimal digits, and a
     /// backslash (which on Unix is a letter like any other, but rare) is doubled. All

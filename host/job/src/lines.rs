@@ -68,6 +68,17 @@ impl LineChunk {
         })
     }
 
+    /// Leaves out lines.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut() -> bool) {
+        self.lines.retain(|_| keep());
+    }
+
+    /// One line by its place in the chunk.
+    pub(crate) fn at(&self, index: usize) -> Option<&[u8]> {
+        let line = self.lines.get(index).filter(|line| !line.too_long)?;
+        self.text.get(line.range.clone())
+    }
+
     fn unfinished_from(&self) -> usize {
         self.lines.last().map_or(0, |line| line.range.end)
     }
@@ -135,7 +146,7 @@ impl<R: io::Read> Lines<R> {
         let mut used = 0;
         while chunk.len() < lines_max {
             let rest = self.reader.buffer().get(used..).unwrap_or_default();
-            let end = rest.iter().position(|byte| *byte == self.separator);
+            let end = memchr::memchr(self.separator, rest);
             let piece = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
             let begin = chunk.unfinished_from();
             if chunk.text.len() - begin + piece.len() > self.line_bytes_max {

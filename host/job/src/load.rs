@@ -1,20 +1,27 @@
-//! Chunks become rows: files are read, lines are parsed, and what fails is said.
+//! Chunks become rows: files are read, lines and fields are parsed, and what fails is said.
 //!
 //! All of it happens on a bounded number of the runtime's blocking threads, within the
 //! budget of bytes in flight.
 
 use crate::budget::Budget;
+use crate::cells;
+use crate::csv_rows::CsvRecord;
 use crate::files::{self, FileTensors};
-use crate::jsonl::{self, Body};
+use crate::jsonl::{self, Form};
 use crate::key::RowKey;
 use crate::lines::LineChunk;
-use crate::os;
-use crate::source::Chunk;
+use crate::os::{self, FileId};
+use crate::parquet_rows::{Cell, Column, ColumnChunk};
+use crate::rows::{Origin, RowChunk};
+use crate::source::Body;
 use crate::task::Abandon;
 use crate::walk::Step;
-use consort_inference::{Failure, FailureKind, Signature, Stage, StageKind, Tensors};
+use consort_inference::{
+    Failure, FailureKind, Signature, Stage, StageKind, Tensor, TensorSpec, Tensors,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
@@ -44,13 +51,17 @@ pub(crate) struct Loader {
     /// waiting for more always ends.
     budget: Budget,
     abandon: Abandon,
+    /// The job's own outputs, which are no examples.
+    outputs: Vec<FileId>,
+    /// Whether one of them was met all the same.
+    output_met: Arc<AtomicBool>,
 }
 
 /// A row whose file, if it is one, was not yet read.
 #[derive(Debug)]
 struct Draft {
     key: RowKey,
-    content: Result<Body, Failure>,
+    content: Result<jsonl::Body, Failure>,
 }
 
 // === impl Loader ===
@@ -61,6 +72,8 @@ impl Loader {
         signature: Signature,
         config: &crate::Config,
         abandon: Abandon,
+        outputs: Vec<FileId>,
+        output_met: Arc<AtomicBool>,
     ) -> Self {
         Self {
             files,
@@ -69,17 +82,23 @@ impl Loader {
             threads: Semaphore::new(config.read_threads_max.max(1)),
             budget: Budget::new(config.inflight_bytes_max),
             abandon,
+            outputs,
+            output_met,
         }
     }
 
     /// Reads all of a chunk: a row for each example, in order. Fails only by a panic.
-    pub(crate) async fn load(self: &Arc<Self>, chunk: Chunk) -> Result<Loaded, JoinError> {
-        let drafts = match chunk {
-            Chunk::Steps(steps) => steps.into_iter().filter_map(Draft::of_step).collect(),
-            Chunk::Paths(lines) => self.paths(&lines),
-            Chunk::Jsonl(lines) => {
-                let loader = self.clone();
-                self.on_thread(move || loader.parse(&lines)).await?
+    pub(crate) async fn load(self: &Arc<Self>, body: &Arc<Body>) -> Result<Loaded, JoinError> {
+        let drafts: Vec<Draft> = match &**body {
+            Body::Steps(steps) => steps.iter().filter_map(Draft::of_step).collect(),
+            Body::Paths(lines) => self.paths(lines),
+            Body::Unusable(path, failure) => vec![Draft {
+                key: RowKey::path(path),
+                content: Err(failure.clone()),
+            }],
+            Body::Rows(..) => {
+                let (loader, body) = (self.clone(), body.clone());
+                self.on_thread(move || loader.parse(&body)).await?
             }
         };
         if !drafts.iter().any(Draft::is_path) {
@@ -124,11 +143,32 @@ impl Loader {
         tokio::task::spawn_blocking(work).await
     }
 
-    fn parse(&self, lines: &LineChunk) -> Vec<Draft> {
+    fn parse(&self, body: &Body) -> Vec<Draft> {
+        match body {
+            Body::Rows(RowChunk::Jsonl(lines), origin) => self.lines(lines, origin),
+            Body::Rows(RowChunk::Csv(rows), origin) => {
+                rows.iter().map(|row| self.record(row, origin)).collect()
+            }
+            Body::Rows(RowChunk::Parquet(rows), origin) => (0..rows.len())
+                .map(|index| self.columns(rows, index, origin))
+                .collect(),
+            Body::Steps(_) | Body::Paths(_) | Body::Unusable(..) => Vec::new(),
+        }
+    }
+
+    fn lines(&self, lines: &LineChunk, origin: &Origin) -> Vec<Draft> {
+        let form = Form {
+            signature: &self.signature,
+            plan: &origin.plan,
+            line_bytes_max: self.line_bytes_max,
+            origin: origin.name.as_deref(),
+        };
         let draft = |line| {
-            let (key, content) = jsonl::read(&line, &self.signature, self.line_bytes_max);
+            let (key, content) = jsonl::read(&line, form);
             let content = content.and_then(|body| match body {
-                Body::Path(_) if self.files.is_empty() => Err(self.takes_no_files(line.number)),
+                jsonl::Body::Path(_) if self.files.is_empty() => {
+                    Err(self.takes_no_files(line.number))
+                }
                 body => Ok(body),
             });
             Draft { key, content }
@@ -136,12 +176,106 @@ impl Loader {
         lines.iter().map(draft).collect()
     }
 
+    /// A record of CSV.
+    fn record(&self, row: CsvRecord<'_>, origin: &Origin) -> Draft {
+        let plan = &origin.plan;
+        let place = |name: usize| plan.places.get(name).copied().unwrap_or(usize::MAX);
+        let field = |name: usize| row.field(place(name)).unwrap_or_default();
+        let key = match plan.key {
+            Some(key) => RowKey::text(&String::from_utf8_lossy(field(key))),
+            None => origin.key(row.number),
+        };
+        let tensors = || {
+            let (count, columns) = (row.len(), origin.header.len());
+            match count {
+                None => {
+                    let max = self.line_bytes_max;
+                    let what = format!("the record is longer than line_bytes_max, {max} bytes");
+                    return Err(origin.failure(row.number, None, FailureKind::TooLarge, &what));
+                }
+                Some(count) if count != columns => {
+                    let what = format!("{columns} fields are expected, there are {count}");
+                    let kind = FailureKind::InvalidArgument;
+                    return Err(origin.failure(row.number, None, kind, &what));
+                }
+                Some(_) => {}
+            }
+            self.tensors(origin, row.number, |spec, first, count| match count {
+                1 => cells::tensor_of_field(field(first), spec).map_err(|what| (0, what)),
+                _ => cells::tensor_of_fields((first..first + count).map(field), spec),
+            })
+        };
+        Draft {
+            content: tensors().map(jsonl::Body::Tensors),
+            key,
+        }
+    }
+
+    /// A row of Parquet.
+    fn columns(&self, rows: &ColumnChunk, index: usize, origin: &Origin) -> Draft {
+        let (number, row) = rows.row(index).unwrap_or_default();
+        let cell = |name: usize| {
+            let column = rows.columns.get(name).ok_or("the column is missing")?;
+            match column.cell(row) {
+                Cell::Values(range) => Ok((column, range)),
+                Cell::Null => Err("a value is expected, null was found"),
+            }
+        };
+        let key = origin.plan.key.and_then(|key| {
+            let column: &Column = rows.columns.get(key)?;
+            crate::original::key(column, row)
+        });
+        let content = self.tensors(origin, number, |spec, first, count| {
+            let mut found = Vec::with_capacity(count);
+            for name in first..first + count {
+                let at = name - first;
+                let (column, range) = cell(name).map_err(|what| (at, what.to_owned()))?;
+                found.push((&column.values, range));
+            }
+            match found.as_slice() {
+                [(values, range)] => {
+                    cells::tensor_of_values(values, range.clone(), spec).map_err(|what| (0, what))
+                }
+                _ => cells::tensor_of_stack(found.into_iter(), spec),
+            }
+        });
+        Draft {
+            key: key.unwrap_or_else(|| origin.key(number)),
+            content: content.map(jsonl::Body::Tensors),
+        }
+    }
+
+    /// The tensors of a row of columns; a failure names the column.
+    fn tensors(
+        &self,
+        origin: &Origin,
+        number: u64,
+        read: impl Fn(&TensorSpec, usize, usize) -> Result<Tensor, (usize, String)>,
+    ) -> Result<Tensors, Failure> {
+        let mut tensors = Tensors::new();
+        for (spec, (first, count)) in self.signature.inputs.iter().zip(&origin.plan.inputs) {
+            let tensor = read(spec, *first, *count).map_err(|(at, what)| {
+                let column = origin.plan.names.get(first + at).map(|name| &**name);
+                origin.failure(number, column, FailureKind::InvalidArgument, &what)
+            })?;
+            tensors.insert(spec.name.clone(), tensor);
+        }
+        Ok(tensors)
+    }
+
     fn paths(&self, lines: &LineChunk) -> Vec<Draft> {
         let draft = |line: crate::lines::LineText<'_>| match line.text {
             Some(bytes) => Draft::of_path(os::path_from_bytes(bytes)),
             None => {
-                let (key, content) = jsonl::read(&line, &self.signature, self.line_bytes_max);
-                Draft { key, content }
+                let max = self.line_bytes_max;
+                let number = line.number;
+                let what =
+                    format!("line {number}: the line is longer than line_bytes_max, {max} bytes");
+                let stage = Stage::new(StageKind::Read, "line");
+                Draft {
+                    key: RowKey::line(number),
+                    content: Err(Failure::new(stage, FailureKind::TooLarge, what)),
+                }
             }
         };
         lines.iter().map(draft).collect()
@@ -161,11 +295,23 @@ impl Loader {
         let row = |Draft { key, content }| Row {
             key,
             content: content.and_then(|body| match body {
-                Body::Tensors(tensors) => Ok(tensors),
-                Body::Path(path) => self.files.read(&path),
+                jsonl::Body::Tensors(tensors) => Ok(tensors),
+                jsonl::Body::Path(path) => self.read_file(&path),
             }),
         };
         drafts.into_iter().map(row).collect()
+    }
+
+    /// Reads a file, unless it is one that this job writes.
+    fn read_file(&self, path: &Path) -> Result<Tensors, Failure> {
+        let is_output = !self.outputs.is_empty()
+            && FileId::of_path(path).is_some_and(|id| self.outputs.contains(&id));
+        if is_output {
+            self.output_met.store(true, Ordering::Release);
+            let what = "this job writes its output there; give the output another name";
+            return Err(files::failure(path, FailureKind::InvalidArgument, what));
+        }
+        self.files.read(path)
     }
 
     fn takes_no_files(&self, line: u64) -> Failure {
@@ -187,17 +333,17 @@ impl Draft {
     fn of_path(path: PathBuf) -> Self {
         Self {
             key: RowKey::path(&path),
-            content: Ok(Body::Path(path)),
+            content: Ok(jsonl::Body::Path(path)),
         }
     }
 
-    fn of_step(step: Step) -> Option<Self> {
+    fn of_step(step: &Step) -> Option<Self> {
         match step {
-            Step::File(path) => Some(Self::of_path(path)),
+            Step::File(path) => Some(Self::of_path(path.clone())),
             Step::Unlistable(path, error) => Some(Self {
-                key: RowKey::path(&path),
+                key: RowKey::path(path),
                 content: Err(files::failure(
-                    &path,
+                    path,
                     FailureKind::Unreadable,
                     &format!("the folder cannot be listed: {error}"),
                 )),
@@ -208,7 +354,7 @@ impl Draft {
 
     fn path(&self) -> Option<&Path> {
         match &self.content {
-            Ok(Body::Path(path)) => Some(path),
+            Ok(jsonl::Body::Path(path)) => Some(path),
             _ => None,
         }
     }
@@ -219,8 +365,8 @@ impl Draft {
 
     fn without_file(self) -> Row {
         let content = self.content.and_then(|body| match body {
-            Body::Tensors(tensors) => Ok(tensors),
-            Body::Path(path) => Err(files::failure(
+            jsonl::Body::Tensors(tensors) => Ok(tensors),
+            jsonl::Body::Path(path) => Err(files::failure(
                 &path,
                 FailureKind::Internal,
                 "it was taken for something else than a file",
@@ -254,12 +400,19 @@ mod tests {
     fn loader(config: &Config) -> (Arc<Loader>, tokio::sync::watch::Sender<bool>) {
         let files = FileTensors::new([("all", Read::All { bytes_max: 1 << 20 })]);
         let (switch, abandon) = Abandon::channel();
-        let loader = Loader::new(files, Signature::default(), config, abandon);
+        let loader = Loader::new(
+            files,
+            Signature::default(),
+            config,
+            abandon,
+            Vec::new(),
+            Arc::default(),
+        );
         (Arc::new(loader), switch)
     }
 
-    fn steps(paths: &[PathBuf]) -> Chunk {
-        Chunk::Steps(paths.iter().cloned().map(Step::File).collect())
+    fn steps(paths: &[PathBuf]) -> Arc<Body> {
+        Arc::new(Body::Steps(paths.iter().cloned().map(Step::File).collect()))
     }
 
     #[tokio::test]
@@ -269,7 +422,8 @@ mod tests {
         let hung = loader.threads.acquire_many(8).await.unwrap();
         let stop = async { switch.send(true).unwrap() };
         let paths = [PathBuf::from("a"), PathBuf::from("b")];
-        let (loaded, ()) = tokio::join!(loader.load(steps(&paths)), stop);
+        let body = steps(&paths);
+        let (loaded, ()) = tokio::join!(loader.load(&body), stop);
         drop(hung);
         let rows = loaded.unwrap().rows;
         let keys: Vec<&str> = rows.iter().map(|row| &*row.key.text).collect();
@@ -289,10 +443,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, vec![0; 60 << 10]).unwrap();
-        let chunk = || steps(std::slice::from_ref(&path));
-        let first = loader.load(chunk()).await.unwrap();
+        let body = steps(std::slice::from_ref(&path));
+        let first = loader.load(&body).await.unwrap();
         assert!(first.rows.iter().all(|row| row.content.is_ok()));
-        let mut second = std::pin::pin!(loader.load(chunk()));
+        let mut second = std::pin::pin!(loader.load(&body));
         let early = std::time::Duration::from_millis(50);
         assert!(tokio::time::timeout(early, &mut second).await.is_err());
         drop(first);

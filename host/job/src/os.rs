@@ -37,6 +37,16 @@ pub(crate) fn read_window(file: &File, window: &mut [u8], offset: u64) -> io::Re
     imp::read_window(file, window, offset)
 }
 
+/// Reads some bytes from `offset` on; none at the end.
+pub(crate) fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    imp::read_at(file, out, offset)
+}
+
+/// Makes sure that names in a folder stay as they are now.
+pub(crate) fn settle_folder(folder: &Path) -> io::Result<()> {
+    imp::settle_folder(folder)
+}
+
 /// Standard output as a file, so that what was written to it is known to the byte.
 pub(crate) fn stdout() -> io::Result<File> {
     imp::stdout()
@@ -83,6 +93,14 @@ mod imp {
         file.read_exact_at(window, offset)
     }
 
+    pub(super) fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(out, offset)
+    }
+
+    pub(super) fn settle_folder(folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+
     pub(super) fn stdout() -> io::Result<File> {
         Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
     }
@@ -123,6 +141,16 @@ mod imp {
         let mut file = file;
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(window)
+    }
+
+    pub(super) fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut file = file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read(out)
+    }
+
+    pub(super) fn settle_folder(_: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     pub(super) fn stdout() -> io::Result<File> {

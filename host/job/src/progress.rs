@@ -2,15 +2,16 @@
 
 use crate::config::Progress;
 use crate::{Outputs, Sink};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(120);
-const TOTAL_UNKNOWN: &str = "{spinner} {elapsed_precise}  {human_pos} examples{msg}, {per_sec}";
+const TOTAL_UNKNOWN: &str = "{spinner} {elapsed_precise}  {human_pos} examples{msg}, {rate}";
 const TOTAL_KNOWN: &str =
-    "{elapsed_precise} [{bar:32}] {human_pos} of {human_len} examples{msg}, {per_sec}, {eta} left";
+    "{elapsed_precise} [{bar:32}] {human_pos} of {human_len} examples{msg}, {rate}, {eta} left";
 
 /// The bar, drawn or not.
 #[derive(Debug)]
@@ -53,6 +54,12 @@ impl Bar {
         }
     }
 
+    /// Begins where an earlier run stopped.
+    pub(crate) fn resume(&mut self, examples: u64) {
+        self.bar.set_position(examples);
+        self.bar.reset_eta();
+    }
+
     /// Whether anybody sees it.
     pub(crate) fn is_drawn(&self) -> bool {
         !self.bar.is_hidden()
@@ -93,12 +100,31 @@ impl Bar {
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A bar that cannot be drawn is no reason to stop.
+            let _ = out.write_str(&rate(state.per_sec()));
+        })
         .progress_chars("=> ")
+}
+
+/// A rate with one decimal where that says something.
+fn rate(per_second: f64) -> String {
+    match per_second >= 100.0 {
+        true => format!("{per_second:.0}/s"),
+        false => format!("{per_second:.1}/s"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_have_at_most_one_decimal() {
+        assert_eq!(rate(0.0), "0.0/s");
+        assert_eq!(rate(3.456), "3.5/s");
+        assert_eq!(rate(7_012.349_87), "7012/s");
+    }
 
     #[test]
     fn templates_are_good() {

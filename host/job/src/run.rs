@@ -2,14 +2,16 @@
 
 use crate::answer::Caller;
 use crate::budget::Budget;
+use crate::feed;
 use crate::load::Loader;
+use crate::metrics::CallMetrics;
 use crate::progress::Bar;
 use crate::render::Lines;
-use crate::sink::OpenOutputs;
 use crate::source::{Chunk, SourceError, SourceState};
-use crate::task::{Abandon, Admission, Stations};
-use crate::writer::{self, Tally, WriteEnd, WriterHandle};
-use crate::{Config, Ended, Failures, JobError, Outputs, Source, Summary};
+use crate::start::{self, Beginning, Begun, Named};
+use crate::task::{Abandon, Admission, Fatal, Stations};
+use crate::writer::{self, Tally, Verdict, WriteEnd, WriterHandle};
+use crate::{Config, Ended, JobError, Outputs, Source, Summary};
 use consort_inference::Endpoint;
 use std::io;
 use std::pin::pin;
@@ -36,78 +38,93 @@ pub async fn run(
     cancel: impl Future<Output = ()>,
 ) -> Result<Summary, JobError> {
     let started = Instant::now();
-    check(&*endpoint, &source, &outputs, &config)?;
-    let dead_letters = outputs.dead_letters.is_some();
-    let bar = Arc::new(Bar::new(config.progress, &outputs));
+    start::check(&*endpoint, &source, &outputs, &config)?;
+    let mut bar = Bar::new(config.progress, &outputs);
     // The source first: nothing is emptied for a job that cannot begin.
-    let (source, outputs) = tokio::task::spawn_blocking(move || {
-        let source = source
-            .opened()
-            .map_err(|SourceError { name, error }| JobError::Read {
-                name,
-                source: error,
-                summary: Box::new(Summary::new(
-                    0,
-                    Failures::default(),
-                    Ended::Failed,
-                    Duration::ZERO,
-                )),
-            })?;
-        Ok::<_, JobError>((source, OpenOutputs::open(&outputs)?))
-    })
-    .await
-    .map_err(defect)??;
+    let (signature, opening) = (endpoint.signature().clone(), config.clone());
+    let (name, version) = (endpoint.name().to_owned(), endpoint.version().to_owned());
+    let begin = move || {
+        let named = Named {
+            name,
+            version,
+            signature,
+        };
+        start::begin(named, source, &outputs, &opening)
+    };
+    let begun = tokio::task::spawn_blocking(begin).await.map_err(defect)??;
+    let Begun {
+        source,
+        destination,
+        own,
+        done,
+        resumed,
+        style,
+        dead_letters,
+    } = match begun {
+        Beginning::Begun(begun) => *begun,
+        Beginning::Finished(tally) => {
+            let mut summary = Summary::new(
+                tally.predicted,
+                tally.failures,
+                Ended::Complete,
+                started.elapsed(),
+            );
+            summary.resumed = summary.examples();
+            return Ok(summary);
+        }
+    };
+    bar.resume(resumed);
+    let bar = Arc::new(bar);
     let state = Arc::new(SourceState::default());
     let _stop = StopOnDrop(state.clone());
-    if bar.is_drawn() {
-        source.count(
-            outputs.ids.clone(),
-            state.clone(),
-            config.limit,
-            bar.clone(),
-        )?;
+    if bar.is_drawn() && config.sample.is_none() {
+        let (files, folders) = (own.files.clone(), own.folders.clone());
+        source.count(files, folders, state.clone(), config.limit, bar.clone())?;
     }
-    let chunks = source.start(&config, outputs.ids.clone(), state.clone())?;
-    let writer = writer::start(outputs, config.ordered, bar.clone())?;
+    let verdict = Arc::new(Verdict::default());
+    let output_ids = own.files.clone();
+    let chunks = feed::start(source.kind, &config, own, done, state.clone())?;
+    let ordered = config.ordered;
+    let writer = writer::start(destination, verdict.clone(), ordered, bar.clone())?;
     let (give_up, abandon) = Abandon::channel();
-    let signature = endpoint.signature().clone();
-    let loader = Loader::new(config.files.clone(), signature, &config, abandon.clone());
+    let loader = Loader::new(
+        config.files.clone(),
+        endpoint.signature().clone(),
+        &config,
+        abandon.clone(),
+        output_ids,
+        verdict.output_met.clone(),
+    );
+    let asks = !config.dry_run;
+    let caller = asks.then(|| Caller::new(endpoint, &config, abandon.clone()));
     let job = Job {
         stations: Arc::new(Stations {
             tenant: config.tenant.clone(),
             loader: Arc::new(loader),
-            caller: Caller::new(endpoint, &config, abandon),
-            lines: Lines { dead_letters },
+            caller,
+            lines: Lines {
+                style,
+                dead_letters,
+                example_bytes_max: config.dead_letter_example_bytes_max,
+            },
+            abandon,
+            fail_fast: config.fail_fast,
         }),
         feed: Feed::new(chunks, &config),
         tasks: JoinSet::new(),
         writer,
+        verdict,
         give_up,
         chunks_read: 0,
         read: 0,
+        resumed,
         broken: None,
+        fatal: None,
         cancelled: false,
     };
-    let outcome = job.run(cancel, &config).await;
+    let outcome = job.run(cancel, &config, &state).await;
     bar.clear();
     outcome?.conclude(&state, &bar, started)
-}
-
-fn check(
-    endpoint: &dyn Endpoint,
-    source: &Source,
-    outputs: &Outputs,
-    config: &Config,
-) -> Result<(), JobError> {
-    source.check(&config.files, endpoint.name())?;
-    if !config.files.is_empty() {
-        let checked = config.files.check(endpoint.signature());
-        checked.map_err(|mismatch| JobError::FileTensors {
-            endpoint: endpoint.name().to_owned(),
-            mismatch,
-        })?;
-    }
-    outputs.check_against(source.known_files())
 }
 
 fn defect(error: JoinError) -> JobError {
@@ -135,13 +152,17 @@ struct Feed {
 struct Job {
     stations: Arc<Stations>,
     feed: Feed,
-    tasks: JoinSet<Result<(), JoinError>>,
+    tasks: JoinSet<Result<Option<Fatal>, JoinError>>,
     writer: WriterHandle,
+    verdict: Arc<Verdict>,
     give_up: watch::Sender<bool>,
     chunks_read: u64,
     /// Examples let in so far.
     read: u64,
+    /// Examples that an earlier run had done.
+    resumed: u64,
     broken: Option<SourceError>,
+    fatal: Option<Fatal>,
     cancelled: bool,
 }
 
@@ -149,6 +170,11 @@ struct Job {
 struct Outcome {
     end: WriteEnd,
     tally: Tally,
+    calls: CallMetrics,
+    dry_run: bool,
+    by_parts: bool,
+    resumed: u64,
+    fatal: Option<Fatal>,
     read: u64,
     /// Examples that were received but not let in.
     waiting: u64,
@@ -186,9 +212,9 @@ impl Feed {
         let Some(chunk) = &self.pending else {
             return Ok(None);
         };
-        let count = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(chunk.body.len()).unwrap_or(u32::MAX);
         let examples = self.examples.clone().acquire_many_owned(count).await;
-        let text = self.text.acquire(chunk.byte_len()).await;
+        let text = self.text.acquire(chunk.body.byte_len()).await;
         // Both are there: nobody closes the semaphores.
         let (Ok(examples), Some(text)) = (examples, text) else {
             return Ok(None);
@@ -201,9 +227,12 @@ impl Feed {
     fn close(&mut self) -> u64 {
         self.open = false;
         self.chunks.close();
-        let mut waiting = self.pending.take().map_or(0, |chunk| chunk.len() as u64);
+        let mut waiting = self
+            .pending
+            .take()
+            .map_or(0, |chunk| chunk.body.len() as u64);
         while let Ok(received) = self.chunks.try_recv() {
-            waiting += received.map_or(0, |chunk| chunk.len() as u64);
+            waiting += received.map_or(0, |chunk| chunk.body.len() as u64);
         }
         waiting
     }
@@ -216,12 +245,18 @@ impl Job {
         mut self,
         cancel: impl Future<Output = ()>,
         config: &Config,
+        source: &SourceState,
     ) -> Result<Outcome, JobError> {
         let mut cancel = pin!(cancel);
         let mut give_up_at = None;
         let mut waiting = 0;
         let end = loop {
             if !self.feed.open && self.tasks.is_empty() {
+                let whole = source.finished.load(Ordering::Acquire) && waiting == 0;
+                let stopped = self.cancelled || self.broken.is_some() || self.fatal.is_some();
+                self.verdict
+                    .complete
+                    .store(whole && !stopped, Ordering::Release);
                 break self.last_words(&mut cancel, config.write_grace).await?;
             }
             let due = give_up_at.unwrap_or_else(Instant::now);
@@ -229,11 +264,19 @@ impl Job {
                 biased;
                 () = &mut cancel, if !self.cancelled => {
                     self.cancelled = true;
-                    waiting = self.feed.close();
+                    waiting += self.feed.close();
                     give_up_at = Some(Instant::now() + config.cancel_grace);
                 }
                 end = &mut self.writer.end => break end.map_err(|_| no_last_words())?,
-                Some(task) = self.tasks.join_next() => task.flatten().map_err(defect)?,
+                Some(task) = self.tasks.join_next() => {
+                    let fatal = task.flatten().map_err(defect)?;
+                    if fatal.is_some() && self.fatal.is_none() {
+                        // As if it were cancelled, but with something to tell.
+                        self.fatal = fatal;
+                        waiting += self.feed.close();
+                        give_up_at.get_or_insert(Instant::now() + config.cancel_grace);
+                    }
+                }
                 () = sleep_until(due), if give_up_at.is_some() => {
                     if self.give_up.send_replace(true) {
                         break self.stuck();
@@ -247,6 +290,16 @@ impl Job {
         Ok(Outcome {
             end,
             tally: self.writer.tally(),
+            calls: self
+                .stations
+                .caller
+                .as_ref()
+                .map(Caller::metrics)
+                .unwrap_or_default(),
+            dry_run: config.dry_run,
+            by_parts: config.resume && !config.dry_run,
+            resumed: self.resumed,
+            fatal: self.fatal,
             read: self.read,
             waiting,
             broken: self.broken,
@@ -270,13 +323,13 @@ impl Job {
         };
         let sequence = self.chunks_read;
         self.chunks_read += 1;
-        self.read += chunk.len() as u64;
+        self.read += chunk.body.len() as u64;
         let stations = self.stations.clone();
         self.tasks.spawn(async move {
-            let lines = stations.pass(sequence, chunk, admission).await?;
+            let (lines, fatal) = stations.pass(sequence, chunk, admission).await?;
             // Without a writer the job has ended, and says so itself.
             let _ = finished.send(lines).await;
-            Ok(())
+            Ok(fatal)
         });
     }
 
@@ -324,6 +377,7 @@ impl Outcome {
     ) -> Result<Summary, JobError> {
         let ended = match (&self.end, &self.broken, self.cancelled) {
             (WriteEnd::Failed { .. }, _, _) | (_, Some(_), _) => Ended::Failed,
+            _ if self.fatal.is_some() => Ended::Failed,
             (WriteEnd::Closed, ..) => Ended::OutputClosed,
             (WriteEnd::Done, None, true) => Ended::Interrupted,
             (WriteEnd::Done, None, false) => Ended::Complete,
@@ -333,12 +387,18 @@ impl Outcome {
             failures,
         } = self.tally;
         let mut summary = Summary::new(predicted, failures, ended, started.elapsed());
-        let total = bar.known_total();
+        summary.calls = self.calls;
+        summary.dry_run = self.dry_run;
+        summary.resumable = self.by_parts && ended != Ended::Complete;
+        summary.resumed = self.resumed;
+        let total = bar
+            .known_total()
+            .map(|total| total.saturating_sub(self.resumed));
         summary.unread = match state.finished.load(Ordering::Acquire) {
             true => Some(self.waiting),
             false => total.map(|total| total.saturating_sub(self.read)),
         };
-        summary.unwritten = self.read.saturating_sub(summary.examples());
+        summary.unwritten = (self.read + self.resumed).saturating_sub(summary.examples());
         summary.links_skipped = state.links_skipped.load(Ordering::Relaxed);
         let summary = Box::new(summary);
         if let WriteEnd::Failed {
@@ -351,6 +411,13 @@ impl Outcome {
                 name,
                 source,
                 lines_written,
+                summary,
+            });
+        }
+        if let Some(Fatal { key, failure }) = self.fatal {
+            return Err(JobError::FailFast {
+                key: key.to_string(),
+                failure,
                 summary,
             });
         }

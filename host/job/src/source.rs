@@ -1,28 +1,26 @@
-//! Where examples come from, and the thread that looks for them.
-//!
-//! The thread is one of its own, not of the runtime's: standard input cannot be read with
-//! a way out, and a thread that waits for it must not hold up the end of the process.
+//! Where examples come from.
 
-use crate::lines::{LineChunk, Lines};
+use crate::format::Format;
+use crate::inputs;
+use crate::lines::LineChunk;
 use crate::os::FileId;
 use crate::progress::Bar;
+use crate::rows::{Opener, Origin, RowChunk, RowReader};
 use crate::walk::{Step, Walk};
 use crate::{Config, FileTensors, JobError};
+use consort_inference::{Failure, Signature};
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::mpsc;
-
-/// Chunks that the source may be ahead.
-const CHUNKS_AHEAD: usize = 2;
 
 /// Where examples come from.
 #[derive(Debug)]
 pub enum Source {
     /// Files, and folders that are walked in order of name. Links to folders are followed
-    /// only when given here, and the job's own outputs are left out.
+    /// only when given here, and the job's own outputs are left out. A path that is not
+    /// there and has one of `*?[` in it is a pattern.
     Files(Vec<PathBuf>),
     /// Paths of files, one after another; a folder among them is a dead letter.
     Paths {
@@ -31,8 +29,18 @@ pub enum Source {
         /// What ends a path.
         separator: Separator,
     },
-    /// JSON lines: `{"key": .., "inputs": {NAME: VALUE}}` or `{"key": .., "path": ".."}`.
+    /// JSON lines: `{"key": .., "inputs": {NAME: VALUE}}`, `{"key": .., "path": ".."}`, or
+    /// flat rows `{"key": .., COLUMN: VALUE}` whose columns become tensors by
+    /// [`Config::columns`].
     Jsonl(Text),
+    /// Rows of files one after another. A file here may also be a folder, of which all
+    /// files are read whose extension names a format, or a pattern (`*?[`).
+    Rows {
+        /// The files and texts.
+        inputs: Vec<Text>,
+        /// Their format; `None` goes by each file's extension.
+        format: Option<Format>,
+    },
 }
 
 /// Something that is read as text.
@@ -57,13 +65,25 @@ pub enum Separator {
 
 /// Some examples that are still to be read.
 #[derive(Debug)]
-pub(crate) enum Chunk {
+pub(crate) struct Chunk {
+    pub(crate) body: Body,
+    /// Rows of the source up to the end of this chunk, those that were passed over too.
+    pub(crate) rows_end: u64,
+    /// What was listed up to there, in short.
+    pub(crate) listing: u64,
+}
+
+/// What is in a chunk.
+#[derive(Debug)]
+pub(crate) enum Body {
     /// Steps of a walk: files, and folders that cannot be listed.
     Steps(Vec<Step>),
     /// Lines that are paths.
     Paths(LineChunk),
-    /// Lines that are JSON.
-    Jsonl(LineChunk),
+    /// Rows.
+    Rows(RowChunk, Arc<Origin>),
+    /// A file whose rows cannot be read.
+    Unusable(PathBuf, Failure),
 }
 
 /// A source that broke.
@@ -84,11 +104,26 @@ pub(crate) struct SourceState {
     pub(crate) links_skipped: AtomicU64,
 }
 
-/// The sending side, with the limit on examples.
-struct Feed {
-    chunks: mpsc::Sender<Result<Chunk, SourceError>>,
-    state: Arc<SourceState>,
-    left: u64,
+/// A source that can be read.
+pub(crate) struct OpenSource {
+    pub(crate) kind: OpenKind,
+    /// What the input is, for a later run of the same job; `None` where it cannot be read
+    /// a second time.
+    pub(crate) identity: Option<String>,
+}
+
+/// What is read, and how.
+pub(crate) enum OpenKind {
+    Files(Vec<PathBuf>),
+    Paths {
+        text: Text,
+        separator: Separator,
+    },
+    Rows {
+        opener: Box<Opener>,
+        first: Option<(RowReader, Arc<Origin>)>,
+        rest: Vec<Text>,
+    },
 }
 
 // === impl Source ===
@@ -99,11 +134,22 @@ impl Source {
         matches!(self, Self::Files(_) | Self::Paths { .. })
     }
 
+    /// Whether the text that is read names files.
+    pub(crate) fn may_name_files(&self, files: &FileTensors) -> bool {
+        !matches!(self, Self::Files(_)) && !files.is_empty()
+    }
+
     /// The files that are read and known by name beforehand.
-    pub(crate) fn known_files(&self) -> &[PathBuf] {
+    pub(crate) fn known_files(&self) -> Vec<PathBuf> {
         match self {
-            Self::Files(roots) => roots,
-            Self::Paths { text, .. } | Self::Jsonl(text) => text.known_file(),
+            Self::Files(roots) => roots.clone(),
+            Self::Paths { text, .. } | Self::Jsonl(text) => {
+                text.path().map(Path::to_owned).into_iter().collect()
+            }
+            Self::Rows { inputs, .. } => {
+                let paths = inputs.iter().filter_map(Text::path);
+                paths.map(Path::to_owned).collect()
+            }
         }
     }
 
@@ -117,71 +163,75 @@ impl Source {
         }
     }
 
-    /// Opens a text that is read, so that a job whose source is not there does nothing.
-    pub(crate) fn opened(self) -> Result<Self, SourceError> {
-        Ok(match self {
-            Self::Paths { text, separator } => Self::Paths {
-                text: text.opened()?,
-                separator,
-            },
-            Self::Jsonl(text) => Self::Jsonl(text.opened()?),
-            Self::Files(roots) => Self::Files(roots),
-        })
-    }
-
-    /// Starts the thread that looks for examples. It ends at the end of the source, when
-    /// it is told to stop, or when the receiver is gone.
-    pub(crate) fn start(
+    /// Finds the files and opens the first text that is read, so that a job whose source
+    /// is not there, or has not the columns, does nothing. Leaves out the job's `own`
+    /// files where a folder or pattern stands for them. Blocks.
+    pub(crate) fn open(
         self,
         config: &Config,
-        outputs: Vec<FileId>,
-        state: Arc<SourceState>,
-    ) -> Result<mpsc::Receiver<Result<Chunk, SourceError>>, JobError> {
-        let (chunks, receiver) = mpsc::channel(CHUNKS_AHEAD);
-        let mut feed = Feed {
-            chunks,
-            state,
-            left: config.limit.unwrap_or(u64::MAX),
-        };
-        let files_max = config.chunk_files_max();
-        let lines_max = config.chunk_lines_max();
-        let line_bytes_max = config.line_bytes_max;
-        spawn("consort-source", move || {
-            let done = match self {
-                Self::Files(roots) => feed.walk(Walk::new(roots, outputs), files_max),
-                Self::Paths { text, separator } => feed.cut(
-                    text,
-                    separator.byte(),
-                    line_bytes_max,
-                    files_max,
-                    Chunk::Paths,
-                ),
-                Self::Jsonl(text) => feed.cut(text, b'\n', line_bytes_max, lines_max, Chunk::Jsonl),
-            };
-            match done {
-                Ok(true) => feed.state.finished.store(true, Ordering::Release),
-                Ok(false) => {}
-                Err(error) => {
-                    // Nobody listens any more: then nobody wants to know.
-                    let _ = feed.chunks.blocking_send(Err(error));
-                }
+        signature: &Signature,
+        own: &[PathBuf],
+    ) -> Result<OpenSource, SourceError> {
+        match self {
+            Self::Paths { text, separator } => Ok(OpenSource {
+                identity: inputs::identity([&text])?,
+                kind: OpenKind::Paths {
+                    text: text.opened()?,
+                    separator,
+                },
+            }),
+            Self::Files(roots) => {
+                let roots = inputs::matching(roots, config.input_files_max)?;
+                Ok(OpenSource {
+                    identity: Some(inputs::identity_of_roots(&roots)),
+                    kind: OpenKind::Files(roots),
+                })
             }
-        })?;
-        Ok(receiver)
+            Self::Jsonl(text) => {
+                let opener = Opener::new(Some(Format::Jsonl), signature, config);
+                OpenSource::rows(opener, vec![text])
+            }
+            Self::Rows { inputs, format } => {
+                let mut opener = Opener::new(format, signature, config);
+                let texts = inputs::files_of_rows(inputs, format, own, config.input_files_max)?;
+                opener.several = texts.len() > 1;
+                OpenSource::rows(opener, texts)
+            }
+        }
+    }
+}
+
+// === impl OpenSource ===
+
+impl OpenSource {
+    fn rows(opener: Opener, texts: Vec<Text>) -> Result<Self, SourceError> {
+        let identity = inputs::identity(&texts)?;
+        let mut texts = texts.into_iter();
+        let first = texts.next().map(|text| {
+            let name = text.name();
+            opener.open(text).map_err(|error| error.into_error(name))
+        });
+        let kind = OpenKind::Rows {
+            first: first.transpose()?,
+            rest: texts.collect(),
+            opener: Box::new(opener),
+        };
+        Ok(Self { kind, identity })
     }
 
     /// Starts a thread that counts the files beforehand, for the bar's total.
     pub(crate) fn count(
         &self,
         outputs: Vec<FileId>,
+        own: Vec<PathBuf>,
         state: Arc<SourceState>,
         limit: Option<u64>,
         bar: Arc<Bar>,
     ) -> Result<(), JobError> {
-        let Self::Files(roots) = self else {
+        let OpenKind::Files(roots) = &self.kind else {
             return Ok(());
         };
-        let walk = Walk::new(roots.clone(), outputs);
+        let walk = Walk::new(roots.clone(), outputs).without(own);
         spawn("consort-count", move || {
             let mut total = 0;
             for step in walk {
@@ -195,7 +245,12 @@ impl Source {
     }
 }
 
-fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(), JobError> {
+/// Starts a thread that is not one of the runtime's: standard input cannot be read with a
+/// way out, and a thread that waits for it must not hold up the end of the process.
+pub(crate) fn spawn(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), JobError> {
     let thread = std::thread::Builder::new().name(name.to_owned());
     match thread.spawn(work) {
         Ok(_) => Ok(()),
@@ -203,79 +258,10 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(),
     }
 }
 
-// === impl Feed ===
-
-impl Feed {
-    /// Hands over what a walk finds; `true` when that was all.
-    fn walk(&mut self, mut walk: Walk, files_max: usize) -> Result<bool, SourceError> {
-        let mut steps = Vec::new();
-        while self.wanted() {
-            let step = walk.next();
-            let skipped = walk.links_skipped();
-            self.state.links_skipped.store(skipped, Ordering::Relaxed);
-            let Some(step) = step else {
-                return Ok(steps.is_empty() || self.send(Chunk::Steps(steps)));
-            };
-            // Listing a folder can take long. Files found before it do not wait for it
-            // while there is nothing else to do.
-            let entered = matches!(step, Step::Entered);
-            if !entered {
-                self.left -= 1;
-                steps.push(step);
-            }
-            let idle = entered && self.chunks.capacity() == self.chunks.max_capacity();
-            let full = steps.len() == files_max || self.left == 0;
-            if (full || idle && !steps.is_empty())
-                && !self.send(Chunk::Steps(std::mem::take(&mut steps)))
-            {
-                return Ok(false);
-            }
-        }
-        Ok(self.left == 0)
-    }
-
-    /// Hands over lines; `true` when that were all.
-    fn cut(
-        &mut self,
-        text: Text,
-        separator: u8,
-        line_bytes_max: usize,
-        lines_max: usize,
-        chunk: fn(LineChunk) -> Chunk,
-    ) -> Result<bool, SourceError> {
-        let name = text.name();
-        let broken = |error| SourceError {
-            name: name.clone(),
-            error,
-        };
-        let reader = text.open().map_err(broken)?;
-        let mut lines = Lines::new(reader, separator, line_bytes_max);
-        while self.wanted() {
-            let most = usize::try_from(self.left).map_or(lines_max, |left| left.min(lines_max));
-            let Some(cut) = lines.next_chunk(most).map_err(broken)? else {
-                return Ok(true);
-            };
-            self.left = self.left.saturating_sub(cut.len() as u64);
-            if !self.send(chunk(cut)) {
-                return Ok(false);
-            }
-        }
-        Ok(self.left == 0)
-    }
-
-    fn wanted(&self) -> bool {
-        self.left > 0 && !self.state.stop.load(Ordering::Relaxed)
-    }
-
-    fn send(&self, chunk: Chunk) -> bool {
-        self.chunks.blocking_send(Ok(chunk)).is_ok()
-    }
-}
-
 // === impl Text ===
 
 impl Text {
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Stdin => "standard input".to_owned(),
             Self::File(path) => format!("{path:?}"),
@@ -294,7 +280,7 @@ impl Text {
         }
     }
 
-    fn open(self) -> io::Result<Box<dyn io::Read + Send>> {
+    pub(crate) fn open(self) -> io::Result<Box<dyn io::Read + Send>> {
         Ok(match self {
             Self::Stdin => Box::new(io::stdin()),
             Self::File(path) => Box::new(File::open(path)?),
@@ -302,10 +288,11 @@ impl Text {
         })
     }
 
-    fn known_file(&self) -> &[PathBuf] {
+    /// Where it is, if it is a file.
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path) => std::slice::from_ref(path),
-            Self::Stdin | Self::Reader(..) => &[],
+            Self::File(path) => Some(path),
+            Self::Stdin | Self::Reader(..) => None,
         }
     }
 }
@@ -319,7 +306,7 @@ impl std::fmt::Debug for Text {
 // === impl Separator ===
 
 impl Separator {
-    fn byte(self) -> u8 {
+    pub(crate) fn byte(self) -> u8 {
         match self {
             Self::Newline => b'\n',
             Self::Nul => 0,
@@ -327,22 +314,25 @@ impl Separator {
     }
 }
 
-// === impl Chunk ===
+// === impl Body ===
 
-impl Chunk {
+impl Body {
     /// How many examples there are.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Steps(steps) => steps.len(),
-            Self::Paths(lines) | Self::Jsonl(lines) => lines.len(),
+            Self::Paths(lines) => lines.len(),
+            Self::Rows(rows, _) => rows.len(),
+            Self::Unusable(..) => 1,
         }
     }
 
     /// Bytes of input held.
     pub(crate) fn byte_len(&self) -> usize {
         match self {
-            Self::Steps(_) => 0,
-            Self::Paths(lines) | Self::Jsonl(lines) => lines.byte_len(),
+            Self::Steps(_) | Self::Unusable(..) => 0,
+            Self::Paths(lines) => lines.byte_len(),
+            Self::Rows(rows, _) => rows.byte_len(),
         }
     }
 }

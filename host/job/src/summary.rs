@@ -1,9 +1,12 @@
 //! What a job did, and the table at its end.
 
+use crate::metrics::{self, CallMetrics, Distribution};
+use crate::sink::Replacement;
 use consort_inference::{FailureKind, StageKind};
 use std::collections::BTreeMap;
-use std::fmt;
+use std::path::Path;
 use std::time::Duration;
+use std::{fmt, io};
 
 /// What a job did. Shown, it is the table at the end of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +25,17 @@ pub struct Summary {
     pub unwritten: u64,
     /// Links to folders that were met on the way and not followed.
     pub links_skipped: u64,
+    /// Examples that an earlier run of the job had done; they are counted with the others.
+    pub resumed: u64,
+    /// Whether the same job, run again with [`crate::Config::resume`], goes on from here.
+    pub resumable: bool,
+    /// Whether nobody was asked: then the predictions are examples that could be asked.
+    pub dry_run: bool,
     /// How long it took.
     pub elapsed: Duration,
+    pub(crate) calls: CallMetrics,
+    pub(crate) counters: Vec<(String, u64)>,
+    pub(crate) distributions: Vec<(String, Distribution)>,
     lines: Vec<(String, String)>,
 }
 
@@ -93,7 +105,13 @@ impl Summary {
             unread: Some(0),
             unwritten: 0,
             links_skipped: 0,
+            resumed: 0,
+            resumable: false,
+            dry_run: false,
             elapsed,
+            calls: CallMetrics::default(),
+            counters: Vec::new(),
+            distributions: Vec::new(),
             lines: Vec::new(),
         }
     }
@@ -114,11 +132,11 @@ impl Summary {
         self.ended == Ended::Interrupted
     }
 
-    /// Examples in a second.
+    /// Examples in a second, of those that this run did.
     pub fn examples_per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 {
-            self.examples() as f64 / seconds
+            self.examples().saturating_sub(self.resumed) as f64 / seconds
         } else {
             0.0
         }
@@ -130,14 +148,53 @@ impl Summary {
         self.lines.push((label.into(), value.into()));
     }
 
+    /// Adds a counter to [`Summary::to_json`], for what only the caller knows.
+    pub fn add_counter(&mut self, name: impl Into<String>, number: u64) {
+        self.counters.push((name.into(), number));
+    }
+
+    /// Adds a distribution to [`Summary::to_json`], for what only the caller knows.
+    pub fn add_distribution(&mut self, name: impl Into<String>, distribution: Distribution) {
+        self.distributions.push((name.into(), distribution));
+    }
+
+    /// The summary as a JSON object. Counters and distributions have the names and units
+    /// of Apache Beam's RunInference where it has them: `num_inferences`,
+    /// `failed_preprocessing`, `failed_inferences`, `failed_postprocessing`; beside them
+    /// `retries`, `call_examples` and `call_latency_micro_secs` (of calls, waiting
+    /// included).
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", metrics::to_json(self))
+    }
+
+    /// Writes [`Summary::to_json`] to a file, which is replaced only as a whole.
+    pub fn write_json(&self, path: &Path) -> io::Result<()> {
+        let is_special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+        if is_special {
+            return std::fs::write(path, self.to_json());
+        }
+        let replacement = Replacement::beside(path);
+        std::fs::write(&replacement.from, self.to_json())?;
+        replacement.done()
+    }
+
     fn table(&self) -> Vec<(String, String)> {
         let mut table = vec![
             ("examples".to_owned(), grouped(self.examples())),
-            ("predictions".to_owned(), grouped(self.predictions)),
+            (
+                match self.dry_run {
+                    true => "good, not asked (dry run)".to_owned(),
+                    false => "predictions".to_owned(),
+                },
+                grouped(self.predictions),
+            ),
             ("failures".to_owned(), grouped(self.failures.total())),
         ];
         for (stage, kind, count) in self.failures.iter() {
             table.push((format!("  {stage}, {kind}"), grouped(count)));
+        }
+        if self.resumed > 0 {
+            table.push(("done before".to_owned(), grouped(self.resumed)));
         }
         if self.links_skipped > 0 {
             table.push(("links not followed".to_owned(), grouped(self.links_skipped)));
@@ -158,16 +215,34 @@ impl Summary {
             Some(unread) => format!("{} examples were not read", grouped(unread)),
             None => "the rest of the input was not read".to_owned(),
         };
+        let rest = match self.resumable {
+            true => "; what is done is kept in parts, resume the job to go on",
+            false => "",
+        };
         match self.ended {
             Ended::Complete => None,
             Ended::Interrupted => {
                 let abandoned = grouped(self.abandoned());
                 Some(format!(
-                    "interrupted: {abandoned} examples in flight were given up, {unread}"
+                    "interrupted: {abandoned} examples in flight were given up, {unread}{rest}"
                 ))
             }
             Ended::OutputClosed => Some(format!("the reader of the output has left; {unread}")),
-            Ended::Failed => Some(format!("stopped at an error; {unread}")),
+            Ended::Failed => Some(format!("stopped at an error; {unread}{rest}")),
+        }
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    /// The name used in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Interrupted => "interrupted",
+            Self::OutputClosed => "output_closed",
+            Self::Failed => "failed",
         }
     }
 }

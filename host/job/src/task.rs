@@ -1,10 +1,11 @@
 //! The way of one chunk, from what the source found to lines ready to be written.
 
 use crate::answer::Caller;
+use crate::feed::Done;
 use crate::load::{Loaded, Loader, Row};
-use crate::render::{Lines, Rendered};
+use crate::render::{Lines, Rendered, Whence};
 use crate::source::Chunk;
-use consort_inference::{Example, TenantId};
+use consort_inference::{Example, Failure, FailureKind, Key, TenantId};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinError;
@@ -26,17 +27,31 @@ pub(crate) struct Admission {
 pub(crate) struct Finished {
     /// Its place in the input.
     pub(crate) sequence: u64,
+    /// How far in the source it goes.
+    pub(crate) done: Done,
     pub(crate) rendered: Rendered,
+    /// Whether it is not what it would have been, because the job was stopped.
+    pub(crate) given_up: bool,
     /// Given back when the lines are written.
     pub(crate) examples: OwnedSemaphorePermit,
+}
+
+/// An example that ends a job which is to fail fast.
+#[derive(Debug)]
+pub(crate) struct Fatal {
+    pub(crate) key: Key,
+    pub(crate) failure: Failure,
 }
 
 /// What every chunk needs on its way.
 pub(crate) struct Stations {
     pub(crate) tenant: TenantId,
     pub(crate) loader: Arc<Loader>,
-    pub(crate) caller: Caller,
+    /// Nobody is asked in a dry run.
+    pub(crate) caller: Option<Caller>,
     pub(crate) lines: Lines,
+    pub(crate) abandon: Abandon,
+    pub(crate) fail_fast: bool,
 }
 
 // === impl Abandon ===
@@ -54,6 +69,11 @@ impl Abandon {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Whether the tasks are to give up.
+    pub(crate) fn is_set(&self) -> bool {
+        *self.0.borrow()
+    }
 }
 
 // === impl Stations ===
@@ -65,8 +85,13 @@ impl Stations {
         sequence: u64,
         chunk: Chunk,
         admission: Admission,
-    ) -> Result<Finished, JoinError> {
-        let Loaded { rows, held } = self.loader.load(chunk).await?;
+    ) -> Result<(Finished, Option<Fatal>), JoinError> {
+        let done = Done {
+            rows: chunk.rows_end,
+            listing: chunk.listing,
+        };
+        let body = Arc::new(chunk.body);
+        let Loaded { rows, held } = self.loader.load(&body).await?;
         let mut keys = Vec::with_capacity(rows.len());
         let mut failures = Vec::with_capacity(rows.len());
         let mut examples = Vec::with_capacity(rows.len());
@@ -84,24 +109,63 @@ impl Stations {
             }
             keys.push(key);
         }
-        let mut answers = self.caller.answer(examples).await.into_iter();
-        drop((held, admission.text));
         let mut rendered = Rendered::default();
-        for (key, failure) in keys.iter().zip(failures) {
-            match failure {
-                Some(failure) => self.lines.failure(&mut rendered, key, failure),
-                // There is an answer for each example without a failure.
-                None => {
-                    if let Some(answer) = answers.next() {
-                        self.lines.answer(&mut rendered, key, answer);
+        let mut fatal = None;
+        let mut fail = |rendered: &mut Rendered, whence: Whence<'_>, parsed, failure: Failure| {
+            if self.fail_fast && fatal.is_none() && failure.kind != FailureKind::Cancelled {
+                fatal = Some(Fatal {
+                    key: whence.key.text.clone(),
+                    failure: failure.clone(),
+                });
+            }
+            self.lines.failure(rendered, whence, parsed, failure);
+        };
+        let whence = |index, key| Whence {
+            key,
+            body: &body,
+            index,
+        };
+        match &self.caller {
+            None => {
+                for (index, (key, failure)) in keys.iter().zip(failures).enumerate() {
+                    match failure {
+                        Some(failure) => fail(&mut rendered, whence(index, key), false, failure),
+                        None => rendered.predicted += 1,
+                    }
+                }
+            }
+            Some(caller) => {
+                let mut answers = caller.answer(examples).await.into_iter();
+                drop((held, admission.text));
+                for (index, (key, failure)) in keys.iter().zip(failures).enumerate() {
+                    match failure {
+                        Some(failure) => fail(&mut rendered, whence(index, key), false, failure),
+                        // There is an answer for each example without a failure.
+                        None => match answers.next() {
+                            Some(Ok(answer)) => {
+                                let whence = whence(index, key);
+                                if let Err(failure) =
+                                    self.lines.answer(&mut rendered, whence, &answer)
+                                {
+                                    fail(&mut rendered, whence, true, failure);
+                                }
+                            }
+                            Some(Err(failure)) => {
+                                fail(&mut rendered, whence(index, key), true, failure);
+                            }
+                            None => {}
+                        },
                     }
                 }
             }
         }
-        Ok(Finished {
+        let finished = Finished {
             sequence,
+            done,
+            given_up: fatal.is_some() || self.abandon.is_set(),
             rendered,
             examples: admission.examples,
-        })
+        };
+        Ok((finished, fatal))
     }
 }

@@ -58,6 +58,39 @@ pub(crate) fn write(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), String> {
     Ok(())
 }
 
+/// Appends one element of a tensor of anything but `BYTES`.
+pub(crate) fn element(out: &mut Vec<u8>, tensor: &Tensor, index: usize) {
+    let size = tensor.datatype().size_bytes().unwrap_or(1);
+    let bytes = tensor.data().get(index * size..(index + 1) * size);
+    let Some(bytes) = bytes else { return };
+    // Writing to a vector cannot fail, and the length is that of the datatype.
+    fn display<T: Element + std::fmt::Display>(out: &mut Vec<u8>, bytes: &[u8]) {
+        if let Some(value) = T::read_le(bytes) {
+            let _ = write!(out, "{value}");
+        }
+    }
+    match (tensor.datatype(), bytes) {
+        (Datatype::Bool, _) => display::<bool>(out, bytes),
+        (Datatype::Uint8, _) => display::<u8>(out, bytes),
+        (Datatype::Uint16, _) => display::<u16>(out, bytes),
+        (Datatype::Uint32, _) => display::<u32>(out, bytes),
+        (Datatype::Uint64, _) => display::<u64>(out, bytes),
+        (Datatype::Int8, _) => display::<i8>(out, bytes),
+        (Datatype::Int16, _) => display::<i16>(out, bytes),
+        (Datatype::Int32, _) => display::<i32>(out, bytes),
+        (Datatype::Int64, _) => display::<i64>(out, bytes),
+        (Datatype::Fp16, [low, high]) => {
+            single(out, half::f16::from_le_bytes([*low, *high]).to_f32())
+        }
+        (Datatype::Bf16, [low, high]) => {
+            single(out, half::bf16::from_le_bytes([*low, *high]).to_f32())
+        }
+        (Datatype::Fp32, _) => single(out, f32::read_le(bytes).unwrap_or(f32::NAN)),
+        (Datatype::Fp64, _) => double(out, f64::read_le(bytes).unwrap_or(f64::NAN)),
+        (Datatype::Fp16 | Datatype::Bf16 | Datatype::Bytes, _) => {}
+    }
+}
+
 /// Appends a string in quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     // Writing to a vector cannot fail.
@@ -119,7 +152,8 @@ fn arrays(out: &mut Vec<u8>, shape: &[usize], next: &mut dyn FnMut(&mut Vec<u8>)
     out.push(b']');
 }
 
-fn single(out: &mut Vec<u8>, value: f32) {
+/// Appends a number in single precision, or a word where it is none.
+pub(crate) fn single(out: &mut Vec<u8>, value: f32) {
     if value.is_finite() {
         let _ = serde_json::to_writer(out, &value);
     } else {
@@ -127,7 +161,8 @@ fn single(out: &mut Vec<u8>, value: f32) {
     }
 }
 
-fn double(out: &mut Vec<u8>, value: f64) {
+/// Appends a number in double precision, or a word where it is none.
+pub(crate) fn double(out: &mut Vec<u8>, value: f64) {
     let word: &[u8] = if value.is_nan() {
         b"\"NaN\""
     } else if value == f64::INFINITY {
@@ -141,7 +176,8 @@ fn double(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(word);
 }
 
-fn byte_string(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Appends bytes: a string where they are UTF-8.
+pub(crate) fn byte_string(out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => string(out, text),
         Err(_) => {

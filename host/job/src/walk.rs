@@ -7,7 +7,7 @@
 use crate::os::FileId;
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What comes next on a walk.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Walk {
     /// Steps that are due before the walk goes on.
     unlistable: Option<(PathBuf, io::Error)>,
     outputs: Vec<FileId>,
+    /// Folders that are left out, in their canonical form.
+    without: Vec<PathBuf>,
     links_skipped: u64,
 }
 
@@ -55,8 +57,18 @@ impl Walk {
             down: Vec::new(),
             unlistable: None,
             outputs,
+            without: Vec::new(),
             links_skipped: 0,
         }
+    }
+
+    /// Leaves out the job's own folders, as far as they are there.
+    pub(crate) fn without(mut self, folders: Vec<PathBuf>) -> Self {
+        let folders = folders.into_iter();
+        self.without = folders
+            .filter_map(|path| path.canonicalize().ok())
+            .collect();
+        self
     }
 
     /// Links to folders that were not followed so far.
@@ -95,9 +107,18 @@ impl Walk {
         Step::Entered
     }
 
+    fn is_left_out(&self, path: &Path) -> bool {
+        let canonical = || {
+            path.canonicalize()
+                .is_ok_and(|path| self.without.contains(&path))
+        };
+        !self.without.is_empty() && canonical()
+    }
+
     /// Goes to an entry of a folder; nothing where it is no example.
     fn visit(&mut self, path: PathBuf, kind: Kind) -> Option<Step> {
         match kind {
+            Kind::Folder if self.is_left_out(&path) => return None,
             Kind::Folder => return Some(self.enter(path)),
             Kind::Link if std::fs::metadata(&path).is_ok_and(|target| target.is_dir()) => {
                 self.links_skipped += 1;
@@ -143,7 +164,6 @@ impl Iterator for Walk {
 mod tests {
     use super::*;
     use std::fs;
-    use std::path::Path;
 
     fn steps(walk: &mut Walk, base: &Path) -> Vec<String> {
         let name = |path: PathBuf| path.strip_prefix(base).unwrap().display().to_string();

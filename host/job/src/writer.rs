@@ -4,13 +4,16 @@
 //! from standard output must not hold up the end of the process.
 
 use crate::JobError;
+use crate::feed::Done;
+use crate::parts::Parts;
 use crate::progress::Bar;
 use crate::render::{FAILURES_LOGGED_MAX, Rendered};
 use crate::reorder::Reorder;
-use crate::sink::{OpenOutputs, OpenSink};
+use crate::sink::OpenOutputs;
 use crate::summary::Failures;
 use crate::task::Finished;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -35,6 +38,25 @@ pub(crate) struct WriterHandle {
     tally: Arc<Mutex<Tally>>,
 }
 
+/// Where everything goes.
+pub(crate) enum Destination {
+    /// To the outputs, as it comes.
+    Outputs(Box<OpenOutputs>),
+    /// To parts, from which the outputs are made at the end.
+    Parts(Box<Parts>),
+    /// Nowhere, in a dry run; failures are told.
+    Nowhere,
+}
+
+/// What the writer learns from the job when nothing more comes.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// All of the source was answered, so parts make an output.
+    pub(crate) complete: AtomicBool,
+    /// An output was met among the inputs, so that it keeps its content.
+    pub(crate) output_met: Arc<AtomicBool>,
+}
+
 /// How writing ended.
 #[derive(Debug)]
 pub(crate) enum WriteEnd {
@@ -52,18 +74,25 @@ pub(crate) enum WriteEnd {
 
 /// The thread's own.
 struct Writer {
-    outputs: OpenOutputs,
+    destination: Option<Destination>,
+    verdict: Arc<Verdict>,
     reorder: Reorder<Finished>,
     bar: Arc<Bar>,
     page: Page,
     tally: Arc<Mutex<Tally>>,
     logged: usize,
+    /// Whether a chunk of this run was given up: no part goes past it.
+    gave_up: bool,
+    /// Examples without a failure that came here.
+    seen: u64,
 }
 
 /// Lines that are written at once.
 #[derive(Default)]
 struct Page {
     rendered: Rendered,
+    /// How far in the source it goes.
+    done: Done,
     /// Given back when the page is written.
     in_flight: Vec<OwnedSemaphorePermit>,
 }
@@ -71,26 +100,35 @@ struct Page {
 /// Starts the thread. It ends when all senders are gone or an output cannot take more;
 /// either way it reports.
 pub(crate) fn start(
-    outputs: OpenOutputs,
+    destination: Destination,
+    verdict: Arc<Verdict>,
     ordered: bool,
     bar: Arc<Bar>,
 ) -> Result<WriterHandle, JobError> {
     let (sender, mut finished) = mpsc::channel(CHUNKS_WAITING_MAX);
     let (reporter, end) = oneshot::channel();
     let tally = Arc::<Mutex<Tally>>::default();
+    // Parts are ranges of the input, one after another.
+    let ordered = ordered || matches!(destination, Destination::Parts(_));
     let mut writer = Writer {
-        outputs,
+        destination: Some(destination),
+        verdict,
         reorder: Reorder::new(ordered),
         bar,
         page: Page::default(),
         tally: tally.clone(),
         logged: 0,
+        gave_up: false,
+        seen: 0,
     };
     const NAME: &str = "consort-writer";
     let thread = std::thread::Builder::new().name(NAME.to_owned());
     let work = move || {
         let end = writer.run(&mut finished).err().unwrap_or(WriteEnd::Done);
         drop(writer.count());
+        // Files and the lock on parts are given back before anybody hears of the end and
+        // begins the job anew.
+        drop(writer);
         // Nobody listens any more: then nobody wants to know.
         let _ = reporter.send(end);
     };
@@ -127,14 +165,21 @@ impl Writer {
             }
             self.write_page()?;
         }
-        // A gap is left where a task ended without an answer; what is behind it is kept.
+        // A gap is left where a task ended without an answer; what is behind it is kept,
+        // but for parts, which have no gaps.
         let rest = std::mem::replace(&mut self.reorder, Reorder::new(false));
-        for chunk in rest.into_rest() {
-            self.page.add(chunk);
+        if !self.is_parts() {
+            for chunk in rest.into_rest() {
+                self.page.add(chunk);
+            }
         }
         self.write_page()?;
         let failures = self.count().failures.total();
-        if self.outputs.dead_letters.is_none() && failures > 0 {
+        let unwritten = match &self.destination {
+            Some(Destination::Outputs(outputs)) => outputs.dead_letters.is_none(),
+            _ => false,
+        };
+        if unwritten && failures > 0 {
             self.bar.suspend(|| {
                 tracing::warn!(
                     failures,
@@ -142,13 +187,70 @@ impl Writer {
                 );
             });
         }
-        settle(&mut self.outputs.predictions)?;
-        self.outputs.dead_letters.as_mut().map_or(Ok(()), settle)
+        self.settle()
+    }
+
+    /// Makes sure that what was written stays written, and is where it should be.
+    fn settle(&mut self) -> Result<(), WriteEnd> {
+        let outputs = match self.destination.as_mut() {
+            None | Some(Destination::Nowhere) => return Ok(()),
+            Some(Destination::Parts(parts)) => {
+                let closed = parts.close();
+                closed.map_err(|error| WriteEnd::of(parts.name(), 0, error))?;
+                drop(self.count());
+                if !self.verdict.complete.load(Ordering::Acquire) {
+                    return Ok(());
+                }
+                let Some(Destination::Parts(parts)) = self.destination.take() else {
+                    return Ok(());
+                };
+                let name = parts.name();
+                let finished = parts.finish();
+                return finished.map_err(|error| WriteEnd::of(name, 0, error));
+            }
+            Some(Destination::Outputs(outputs)) => outputs,
+        };
+        let settled = outputs.predictions.settle();
+        let sink = &outputs.predictions;
+        settled
+            .map_err(|error| WriteEnd::of(sink.name().to_owned(), sink.lines_written(), error))?;
+        outputs.dead_letters.as_mut().map_or(Ok(()), |sink| {
+            let settled = sink.settle();
+            settled
+                .map_err(|error| WriteEnd::of(sink.name().to_owned(), sink.lines_written(), error))
+        })?;
+        for replacement in &outputs.replacements {
+            let done = match self.verdict.output_met.load(Ordering::Acquire) {
+                false => replacement.done(),
+                true => Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    format!(
+                        "the input names it as well, so it keeps its content; what was written \
+                         is in {:?}",
+                        replacement.from
+                    ),
+                )),
+            };
+            done.map_err(|error| {
+                let lines = outputs.predictions.lines_written();
+                WriteEnd::of(format!("{:?}", replacement.to), lines, error)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn is_parts(&self) -> bool {
+        matches!(self.destination, Some(Destination::Parts(_)))
     }
 
     fn take(&mut self, chunk: Finished) -> Result<(), WriteEnd> {
         self.reorder.push(chunk.sequence, chunk);
         while let Some(chunk) = self.reorder.pop() {
+            if self.is_parts() && (chunk.given_up || self.gave_up) {
+                // The next run begins here.
+                self.gave_up = true;
+                continue;
+            }
             self.page.add(chunk);
             if self.page.byte_len() >= PAGE_BYTES {
                 self.write_page()?;
@@ -158,10 +260,29 @@ impl Writer {
     }
 
     fn write_page(&mut self) -> Result<(), WriteEnd> {
+        let done = self.page.done;
         let rendered = &mut self.page.rendered;
-        write(&mut self.outputs.predictions, &rendered.predictions)?;
-        if let Some(sink) = &mut self.outputs.dead_letters {
-            write(sink, &rendered.dead_letters)?;
+        let is_empty = rendered.predicted + rendered.failures.total() == 0;
+        match &mut self.destination {
+            _ if is_empty => {}
+            None | Some(Destination::Nowhere) => {}
+            Some(Destination::Parts(parts)) => {
+                let written = parts.write(rendered, done);
+                written.map_err(|error| WriteEnd::of(parts.name(), 0, error))?;
+            }
+            Some(Destination::Outputs(outputs)) => {
+                let sink = &mut outputs.predictions;
+                let written = sink.write(rendered);
+                written.map_err(|error| {
+                    WriteEnd::of(sink.name().to_owned(), sink.lines_written(), error)
+                })?;
+                if let Some(sink) = &mut outputs.dead_letters {
+                    let written = sink.write_lines(&rendered.dead_letters);
+                    written.map_err(|error| {
+                        WriteEnd::of(sink.name().to_owned(), sink.lines_written(), error)
+                    })?;
+                }
+            }
         }
         for (key, failure) in rendered.unwritten.drain(..) {
             if self.logged == FAILURES_LOGGED_MAX {
@@ -174,38 +295,41 @@ impl Writer {
             });
         }
         let failed = rendered.failures.total();
+        self.seen += rendered.predicted;
         self.bar.advance(rendered.predicted + failed, failed);
-        self.count().failures.merge(&self.page.rendered.failures);
+        if !self.is_parts() {
+            self.count().failures.merge(&self.page.rendered.failures);
+        } else {
+            drop(self.count());
+        }
         self.page.clear();
         Ok(())
     }
 
-    /// Brings the tally up to the last whole line.
+    /// Brings the tally up to the last whole line, or the last whole part.
     fn count(&self) -> MutexGuard<'_, Tally> {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.predicted = self.outputs.predictions.lines_written();
+        match &self.destination {
+            Some(Destination::Outputs(outputs)) => {
+                tally.predicted = outputs.predictions.lines_written();
+            }
+            Some(Destination::Parts(parts)) => tally.clone_from(parts.tally()),
+            Some(Destination::Nowhere) => tally.predicted = self.seen,
+            None => {}
+        }
         tally
     }
-}
-
-fn write(sink: &mut OpenSink, lines: &[u8]) -> Result<(), WriteEnd> {
-    sink.write_lines(lines)
-        .map_err(|error| WriteEnd::of(sink, error))
-}
-
-fn settle(sink: &mut OpenSink) -> Result<(), WriteEnd> {
-    sink.settle().map_err(|error| WriteEnd::of(sink, error))
 }
 
 // === impl WriteEnd ===
 
 impl WriteEnd {
-    fn of(sink: &OpenSink, source: io::Error) -> Self {
+    fn of(name: String, lines_written: u64, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed,
             _ => Self::Failed {
-                name: sink.name().to_owned(),
-                lines_written: sink.lines_written(),
+                name,
+                lines_written,
                 source,
             },
         }
@@ -216,17 +340,20 @@ impl WriteEnd {
 
 impl Page {
     fn byte_len(&self) -> usize {
-        self.rendered.predictions.len() + self.rendered.dead_letters.len()
+        let rendered = &self.rendered;
+        rendered.predictions.len() + rendered.dead_letters.len() + rendered.table.byte_len()
     }
 
     fn add(&mut self, chunk: Finished) {
         let page = &mut self.rendered;
         let mut chunk_lines = chunk.rendered;
         page.predictions.append(&mut chunk_lines.predictions);
+        page.table.append(&mut chunk_lines.table);
         page.dead_letters.append(&mut chunk_lines.dead_letters);
         page.predicted += chunk_lines.predicted;
         page.failures.merge(&chunk_lines.failures);
         page.unwritten.append(&mut chunk_lines.unwritten);
+        self.done = chunk.done;
         self.in_flight.push(chunk.examples);
     }
 

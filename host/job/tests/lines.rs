@@ -71,7 +71,7 @@ async fn a_line_over_the_limit_and_what_follows_it() {
     };
     room.run(double(), jsonl(text), config).await.unwrap();
     assert_eq!(keys(&room.predictions()), [1, 2, 4, 5]);
-    let dead = r#"{"key": 3, "error": {"stage": "read", "step": "line", "kind": "too_large", "message": "line 3: the line is longer than line_bytes_max, 500 bytes"}}"#;
+    let dead = r#"{"key": 3, "error": {"stage": "read", "step": "line", "kind": "too_large", "message": "line 3: the line is longer than line_bytes_max, 500 bytes"}, "example": null}"#;
     assert_eq!(room.dead_letters(), [dead]);
 }
 

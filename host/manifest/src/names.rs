@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
 use crate::keys::ensemble::{Ensemble, StepRuns};
+use crate::keys::map::ModelMap;
+use crate::keys::model::Model;
+use crate::keys::plugin::Plugin;
 use crate::nearest::nearest;
 use crate::place::{Located, Place};
 use crate::report::Report;
@@ -14,6 +17,7 @@ use crate::rule::{by_place, key_text, toml_text};
 /// names one of them is not to blame.
 pub(crate) struct Declared {
     models: Names,
+    maps: Names,
     plugins: Names,
     ensembles: Names,
 }
@@ -34,24 +38,55 @@ impl Declared {
         };
         Self {
             models: names("model"),
+            maps: names("model-map"),
             plugins: names("plugin"),
             ensembles: names("ensemble"),
         }
     }
 
-    /// Models and ensembles are served side by side, so they share their names.
+    /// Models, model maps and ensembles are served side by side, so they share their names.
     pub(crate) fn check_shared(&self, report: &mut Report) {
-        for (name, place) in &self.ensembles {
-            let Some(model) = self.models.get(name) else {
-                continue;
-            };
-            let message = format!(
-                "a model and an ensemble are both called {}",
-                toml_text(name)
-            );
-            let line = report.line(*model);
-            let help = format!("rename one of the two; the model is on line {line}");
-            report.wrong(*place, message, help);
+        let kinds = [
+            ("a", "model", &self.models),
+            ("a", "model map", &self.maps),
+            ("an", "ensemble", &self.ensembles),
+        ];
+        let mut seen: BTreeMap<&str, (&str, Place)> = BTreeMap::new();
+        for (article, kind, names) in kinds {
+            for (name, place) in names {
+                let Some((other, first)) = seen.get(name.as_str()) else {
+                    seen.insert(name, (kind, *place));
+                    continue;
+                };
+                let message = format!(
+                    "a {other} and {article} {kind} are both called {}",
+                    toml_text(name)
+                );
+                let line = report.line(*first);
+                let help = format!("rename one of the two; the {other} is on line {line}");
+                report.wrong(*place, message, help);
+            }
+        }
+    }
+
+    /// Checks the plugins that models are handled by.
+    pub(crate) fn check_models(&self, models: &[Model], report: &mut Report) {
+        for handler in models.iter().filter_map(|model| model.handler.as_ref()) {
+            self.check_plugin(handler, "handler", report);
+        }
+    }
+
+    /// Checks the models that keys are mapped to.
+    pub(crate) fn check_maps(&self, maps: &[ModelMap], report: &mut Report) {
+        for model in maps.iter().flat_map(ModelMap::models) {
+            self.check_single_model(model, report);
+        }
+    }
+
+    /// Checks the models that plugins are granted.
+    pub(crate) fn check_grants(&self, plugins: &[Plugin], report: &mut Report) {
+        for model in plugins.iter().flat_map(|plugin| plugin.models.iter()) {
+            self.check_single_model(model, report);
         }
     }
 
@@ -60,7 +95,7 @@ impl Declared {
         let mut names: Vec<&Located<String>> = Vec::new();
         for step in ensemble.steps() {
             match &step.runs {
-                StepRuns::Plugin { plugin, .. } => self.check_plugin(plugin, report),
+                StepRuns::Plugin { plugin, .. } => self.check_plugin(plugin, "plugin", report),
                 StepRuns::Model(model) => self.check_model(model, report),
             }
             let name = &step.name;
@@ -75,12 +110,13 @@ impl Declared {
         }
     }
 
-    fn check_plugin(&self, plugin: &Located<String>, report: &mut Report) {
+    /// A plugin that is named as the value of `key`.
+    fn check_plugin(&self, plugin: &Located<String>, key: &str, report: &mut Report) {
         if self.plugins.contains_key(&plugin.value) {
             return;
         }
         let message = format!("there is no plugin {}", toml_text(plugin));
-        let help = if self.models.contains_key(&plugin.value) {
+        let help = if key == "plugin" && self.models.contains_key(&plugin.value) {
             format!("it is a model: write model = {}", toml_text(plugin))
         } else {
             suggest(plugin, "plugin", &self.plugins, report)
@@ -88,8 +124,9 @@ impl Declared {
         report.missing(plugin.place, message, help);
     }
 
+    /// A model or model map that a step runs.
     fn check_model(&self, model: &Located<String>, report: &mut Report) {
-        if self.models.contains_key(&model.value) {
+        if self.models.contains_key(&model.value) || self.maps.contains_key(&model.value) {
             return;
         }
         let message = format!("there is no model {}", toml_text(model));
@@ -99,6 +136,25 @@ impl Declared {
             "it is an ensemble, and a step cannot be one: repeat its steps here".to_owned()
         } else {
             suggest(model, "model", &self.models, report)
+        };
+        report.missing(model.place, message, help);
+    }
+
+    /// A model where nothing else will do.
+    fn check_single_model(&self, model: &Located<String>, report: &mut Report) {
+        if self.models.contains_key(&model.value) {
+            return;
+        }
+        let message = format!("there is no model {}", toml_text(model));
+        let others = [
+            ("a model map", &self.maps),
+            ("an ensemble", &self.ensembles),
+            ("a plugin", &self.plugins),
+        ];
+        let mut others = others.iter();
+        let help = match others.find(|(_, names)| names.contains_key(&model.value)) {
+            Some((other, _)) => format!("it is {other}: name a model"),
+            None => suggest(model, "model", &self.models, report),
         };
         report.missing(model.place, message, help);
     }

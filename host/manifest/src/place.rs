@@ -140,7 +140,12 @@ impl Source {
         after.saturating_sub(1)
     }
 
-    /// The first byte of a line counted from 0.
+    /// How many lines there are; the last may be empty.
+    pub(crate) fn line_count(&self) -> usize {
+        self.0.line_starts.len()
+    }
+
+    /// The first byte of a line counted from 0; past the last line, the end of the text.
     pub(crate) fn line_start(&self, line: usize) -> usize {
         let starts = &self.0.line_starts;
         starts.get(line).copied().unwrap_or(self.0.text.len())

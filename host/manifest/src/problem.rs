@@ -1,6 +1,7 @@
 //! What is wrong with a manifest, and how that is shown: like a compiler, with the line,
 //! a caret under the fault, and what to write instead.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::place::{Place, Source};
@@ -25,7 +26,7 @@ pub struct Problem {
     pub help: String,
 }
 
-/// Everything that is wrong with one manifest, in the order of its text.
+/// Everything that is wrong with one manifest, in the order of its text, nothing twice.
 ///
 /// `Display` renders all of it for a terminal.
 #[derive(Clone)]
@@ -56,13 +57,26 @@ impl Problems {
 
     /// As [`new`](Self::new), when `untold` further problems were only counted.
     pub(crate) fn with_untold(source: Source, mut problems: Vec<Problem>, untold: usize) -> Self {
+        let mut seen = BTreeSet::new();
+        problems.retain(|problem| seen.insert((problem.place, problem.message.clone())));
         problems.sort_by_key(|problem| problem.place);
-        problems.dedup();
         Self {
             source,
             problems,
             untold,
         }
+    }
+
+    /// Adds problems of the same text that were found later.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = Problem>) -> Self {
+        self.problems.extend(more);
+        Self::with_untold(self.source, self.problems, self.untold)
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
     }
 
     /// The problems, in the order of the text.
@@ -273,10 +287,14 @@ mod tests {
     #[test]
     fn problems_are_sorted_and_said_once() {
         let source = Source::new("m.toml", "a\nb\n");
-        let problem = |start| Problem::new(Place { start, end: start }, "m", "h");
-        let problems = Problems::new(source, vec![problem(2), problem(0), problem(2)]);
-        let starts: Vec<_> = problems.iter().map(|problem| problem.place.start).collect();
-        assert_eq!(starts, [0, 2]);
-        assert_eq!(problems.count(), 2);
+        let problem = |start, message| Problem::new(Place { start, end: start }, message, "h");
+        let problems = vec![problem(2, "b"), problem(2, "a"), problem(2, "b")];
+        let problems = Problems::new(source, problems).with([problem(0, "c"), problem(2, "a")]);
+        let told: Vec<_> = problems
+            .iter()
+            .map(|p| (p.place.start, &*p.message))
+            .collect();
+        assert_eq!(told, [(0, "c"), (2, "b"), (2, "a")]);
+        assert_eq!(problems.count(), 3);
     }
 }

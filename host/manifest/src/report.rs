@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::flaws::{Flaws, SortedFlaws};
 use crate::place::{Located, Place, Source};
 use crate::problem::{Problem, Problems};
 
@@ -13,6 +14,8 @@ pub(crate) struct Report {
     source: Source,
     problems: Vec<Problem>,
     untold: usize,
+    /// Where something is wrong, also what is not told.
+    flaws: Flaws,
     /// Lines that are not TOML. What the recovering parser made of them says nothing.
     broken: BTreeSet<usize>,
     /// Whether earlier problems may have hidden what seems to be missing.
@@ -29,6 +32,7 @@ impl Report {
             source: source.clone(),
             problems: Vec::new(),
             untold: 0,
+            flaws: Flaws::default(),
             broken: BTreeSet::new(),
             hides: false,
             default_at: None,
@@ -43,6 +47,7 @@ impl Report {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        self.flaws.add(place);
         let (first, last) = self.lines(place);
         if self.broken.range(first..=last).next().is_none() {
             self.keep(Problem::new(place, message, help));
@@ -56,6 +61,7 @@ impl Report {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        self.flaws.add(place);
         if !self.hides {
             self.keep(Problem::new(place, message, help));
         }
@@ -66,6 +72,7 @@ impl Report {
         let (first, last) = self.lines(problem.place);
         self.broken.extend([first, last]);
         self.hides |= hides;
+        self.flaws.add_broken(problem.place, hides, &self.source);
         self.keep(problem);
     }
 
@@ -81,6 +88,12 @@ impl Report {
         let checked = check(self);
         self.hides = outer;
         checked
+    }
+
+    /// Whether a value may be a default only because what is written could not be read: then
+    /// nothing can be said of what it means for others.
+    pub(crate) fn doubts<T>(&self, value: &Located<T>) -> bool {
+        self.hides && !value.given
     }
 
     /// A value read from `place`, or the default that is being read.
@@ -127,6 +140,11 @@ impl Report {
     /// Whether nothing was wrong so far.
     pub(crate) fn is_clean(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// Where something was wrong so far, and forgets it.
+    pub(crate) fn take_flaws(&mut self) -> SortedFlaws {
+        std::mem::take(&mut self.flaws).sorted()
     }
 
     /// The line and column of a place, for messages that mention another place.

@@ -96,12 +96,24 @@ pub(crate) struct OwnPlace;
 /// Not a key: the dotted path of the table, for messages.
 pub(crate) struct OwnPath;
 
+/// How a key is written: as its field is called, unless it says otherwise.
+macro_rules! written {
+    ($key:ident) => {
+        stringify!($key)
+    };
+    ($key:ident $written:literal) => {
+        $written
+    };
+}
+pub(crate) use written;
+
 /// Declares a struct together with the keys of the table it is read from.
 macro_rules! section {
     (
         $(#[doc = $about:literal])*
         $vis:vis struct $Name:ident {
-            $($(#[doc = $doc:literal])* $fvis:vis $key:ident: $Type:ty = $field:expr;)+
+            $($(#[doc = $doc:literal])*
+            $fvis:vis $key:ident $(as $written:literal)?: $Type:ty = $field:expr;)+
         }
     ) => {
         $(#[doc = $about])*
@@ -114,7 +126,11 @@ macro_rules! section {
             const ABOUT: &'static [&'static str] = &[$($about),*];
 
             fn keys() -> Vec<$crate::section::Key> {
-                let keys = [$($crate::section::key_of::<$Type, _>($field, stringify!($key), &[$($doc),*]),)+];
+                let keys = [$($crate::section::key_of::<$Type, _>(
+                    $field,
+                    $crate::section::written!($key $($written)?),
+                    &[$($doc),*],
+                ),)+];
                 keys.into_iter().flatten().collect()
             }
 
@@ -124,7 +140,12 @@ macro_rules! section {
             ) -> Option<Self> {
                 // Every key is read before any failure counts, so that all are reported.
                 $(let $key: Option<$Type> =
-                    $crate::section::Field::take($field, stringify!($key), row, report);)+
+                    $crate::section::Field::take(
+                        $field,
+                        $crate::section::written!($key $($written)?),
+                        row,
+                        report,
+                    );)+
                 Some(Self { $($key: $key?,)+ })
             }
         }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use consort_manifest::{
-    Batching, ExecutionProvider, FileRead, Instances, Located, ModelRuntime, Named, Optimization,
-    StepRuns, parse,
+    AutoOr, Batching, ExecutionProvider, FileRead, Instances, Located, ModelRuntime, Named,
+    Optimization, Problem, Problems, StepRuns, parse,
 };
 
 const TEXT: &str = include_str!("valid/file-type.toml");
@@ -28,25 +28,27 @@ fn the_model() {
     };
     assert_eq!(*model.name, "magika");
     assert_eq!(*model.runtime, ModelRuntime::Onnx);
-    assert_eq!(model.path.value, Path::new("model/model.onnx"));
+    let path = model.path.as_ref().map(|path| path.as_path());
+    assert_eq!(path, Some(Path::new("model/model.onnx")));
     let sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     assert_eq!(
         model.sha256.as_ref().map(|sha256| sha256.as_str()),
         Some(sha256)
     );
     assert_eq!(*model.version, "standard_v3_3");
-    assert_eq!((*model.replicas, *model.threads), (2, 1));
-    assert_eq!(*model.max_batch_size, 1);
-    assert!(model.max_batch_size.given);
+    assert_eq!(
+        (*model.replicas, *model.threads),
+        (AutoOr::Fixed(2), AutoOr::Fixed(1))
+    );
+    let size = model.max_batch_size.as_ref().unwrap();
+    assert!(size.value == 1 && size.given);
     // What is not written has its default, and says so.
     assert_eq!(*model.optimization, Optimization::All);
     assert_eq!(values(&model.providers), [ExecutionProvider::Cpu]);
     assert_eq!((*model.device_id, *model.fallback), (0, false));
     assert_eq!(*model.batching, Batching::On);
-    assert_eq!(
-        (*model.max_queue_delay_us, *model.max_queue_size),
-        (0, 4096)
-    );
+    assert_eq!(model.max_queue_delay_us, None);
+    assert_eq!(*model.max_queue_size, 4096);
     assert_eq!(*model.max_queue_bytes, 256 << 20);
     assert_eq!(model.max_tenant_queue_size, None);
     assert_eq!(model.timeout_ms, None);
@@ -147,14 +149,17 @@ fn the_host() {
 #[test]
 fn later_problems_point_into_the_text() {
     let manifest = parse("consort.toml", TEXT).unwrap();
-    let path = &manifest.model("magika").unwrap().path;
+    let path = manifest.model("magika").unwrap().path.as_ref().unwrap();
     assert_eq!(manifest.source.at(path.place), "consort.toml:5:8");
     assert_eq!(manifest.source.slice(path.place), "\"model/model.onnx\"");
     let step = manifest.ensembles[0].steps()[1].place;
-    let problems = manifest.problems(vec![
-        manifest.problem(step, "the tensors do not fit", "rename one"),
-        manifest.problem(path.place, "there is no such file", "run the set-up"),
-    ]);
+    let problems = Problems::new(
+        manifest.source.clone(),
+        vec![
+            Problem::new(step, "the tensors do not fit", "rename one"),
+            Problem::new(path.place, "there is no such file", "run the set-up"),
+        ],
+    );
     assert_eq!(
         problems.to_string(),
         "\

@@ -36,13 +36,14 @@ fn fits(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
                 "array" => value.is_array(),
                 "string" => value.is_string(),
                 "integer" => value.is_i64() || value.is_u64(),
+                "number" => value.is_number(),
                 "boolean" => value.is_boolean(),
                 other => panic!("type {other}"),
             },
             "const" => value == wanted,
             "enum" => wanted.as_array().unwrap().contains(value),
-            "minimum" => value.as_i64().is_none_or(|n| n >= wanted.as_i64().unwrap()),
-            "maximum" => value.as_i64().is_none_or(|n| n <= wanted.as_i64().unwrap()),
+            "minimum" => value.as_f64().is_none_or(|n| n >= wanted.as_f64().unwrap()),
+            "maximum" => value.as_f64().is_none_or(|n| n <= wanted.as_f64().unwrap()),
             "maxLength" => {
                 let chars = value.as_str().map_or(0, |text| text.chars().count());
                 chars as u64 <= wanted.as_u64().unwrap()
@@ -119,7 +120,13 @@ fn fits(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
 
 #[test]
 fn valid_manifests_fit() {
-    for name in ["smallest", "file-type", "every-key", "dotted-and-inline"] {
+    for name in [
+        "smallest",
+        "file-type",
+        "every-key",
+        "dotted-and-inline",
+        "both-ways",
+    ] {
         let value = manifest(&format!("valid/{name}.toml"));
         assert_eq!(fits(&schema(), &value, name), Ok(()));
     }
@@ -140,6 +147,9 @@ fn invalid_manifests_do_not_fit() {
         "files",
         "tables-and-arrays",
         "many-at-once",
+        "runtimes",
+        "learned",
+        "updates",
     ] {
         let value = manifest(&format!("invalid/{name}.toml"));
         assert!(
@@ -158,7 +168,15 @@ fn defaults_fit_their_own_schema() {
         }
         let children = schema.as_object().into_iter().flatten();
         for (key, child) in children.filter(|(_, child)| child.is_object()) {
-            visit(child, &format!("{at}/{key}"), count);
+            let at = format!("{at}/{key}");
+            if key == "properties" {
+                // The names in it are keys of the manifest, `default` among them.
+                for (key, child) in child.as_object().into_iter().flatten() {
+                    visit(child, &format!("{at}/{key}"), count);
+                }
+            } else {
+                visit(child, &at, count);
+            }
         }
     }
     let mut count = 0;

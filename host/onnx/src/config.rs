@@ -65,6 +65,12 @@ pub struct UnknownOptimization(pub String);
 // === impl Config ===
 
 impl Config {
+    /// Whether the model runs on this machine's processor and nowhere else.
+    pub fn on_cpu(&self) -> bool {
+        let mut providers = self.providers.iter();
+        providers.all(|provider| *provider == ExecutionProvider::Cpu)
+    }
+
     /// The defaults for a model of that name: one thread, all optimizations, the CPU, a
     /// leading batch axis.
     pub fn new(name: ModelName) -> Self {

@@ -1,6 +1,7 @@
 //! A loaded model behind the seam.
 
 use crate::native::Session;
+use crate::signature::OutputPlan;
 use crate::{BatchAxis, input, output, refusal};
 use consort_inference::{
     Batch, BatchHints, ModelHandler, ModelName, PredictError, Signature, Tensors,
@@ -16,6 +17,8 @@ pub struct OnnxHandler {
     pub(crate) signature: Signature,
     pub(crate) input_names: Vec<CString>,
     pub(crate) output_names: Vec<CString>,
+    /// One for each name.
+    pub(crate) outputs: Vec<OutputPlan>,
     pub(crate) batch_axis: BatchAxis,
     pub(crate) max_batch_size: Option<usize>,
     pub(crate) model_bytes: u64,
@@ -70,11 +73,8 @@ impl ModelHandler for OnnxHandler {
             .run(&self.input_names, &inputs, &self.output_names)
             .map_err(|error| refusal::predict_error(&error))?;
         let mut predictions = vec![Tensors::new(); batch.len()];
-        for (spec, value) in self.signature.outputs.iter().zip(outputs) {
-            let rows = output::rows(spec, value, self.batch_axis, batch.len())?;
-            for (prediction, row) in predictions.iter_mut().zip(rows) {
-                prediction.insert(spec.name.clone(), row);
-            }
+        for (plan, value) in self.outputs.iter().zip(outputs) {
+            output::scatter(plan, value, self.batch_axis, &mut predictions)?;
         }
         Ok(predictions)
     }

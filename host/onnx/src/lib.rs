@@ -70,6 +70,6 @@ pub use config::{BatchAxis, Config, Optimization, UnknownOptimization};
 pub use handler::OnnxHandler;
 pub use library::{Library, LibraryError, Origin, Place, forbid_telemetry, load_library};
 pub use load::ModelSource;
-pub use load_error::LoadError;
+pub use load_error::{LoadError, ProviderError};
 pub use provider::{ExecutionProvider, InvalidProvider};
 pub use signature::{Port, SignatureError};

@@ -42,23 +42,31 @@ impl OnnxHandler {
         let refused = |error| checked.refused(library, &error);
         let inputs = session.inputs().map_err(refused)?;
         let outputs = session.outputs().map_err(refused)?;
-        let derived = signature::derive(inputs, outputs, config.batch_axis)?;
-        let names = |specs: &[TensorSpec]| -> Result<Vec<CString>, LoadError> {
+        let derived = signature::derive(
+            inputs,
+            outputs,
+            config.batch_axis,
+            &checked.outline.zip_maps,
+        )?;
+        let names = |specs: &[&TensorSpec]| -> Result<Vec<CString>, LoadError> {
             // The names came as C strings, so that none holds a zero byte.
-            let name = |spec: &TensorSpec| CString::new(&*spec.name).map_err(native::Error::from);
+            let name = |spec: &&TensorSpec| CString::new(&*spec.name).map_err(native::Error::from);
             specs
                 .iter()
                 .map(name)
                 .collect::<Result<_, _>>()
                 .map_err(refused)
         };
+        let input_specs: Vec<_> = derived.signature.inputs.iter().collect();
+        let output_specs: Vec<_> = derived.outputs.iter().map(|output| &output.spec).collect();
         let model_bytes = session.arena_bytes().unwrap_or_default().max(checked.bytes);
         Ok(Self {
             name: config.name.clone(),
             session: Arc::new(session),
-            input_names: names(&derived.signature.inputs)?,
-            output_names: names(&derived.signature.outputs)?,
+            input_names: names(&input_specs)?,
+            output_names: names(&output_specs)?,
             signature: derived.signature,
+            outputs: derived.outputs,
             batch_axis: config.batch_axis,
             max_batch_size: derived.max_batch_size,
             model_bytes,

@@ -70,37 +70,9 @@ pub enum LoadError {
     /// Its inputs or outputs cannot be served.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// The library was built without a provider.
-    #[error(
-        "execution provider {provider} is not in this build of ONNX Runtime, which offers \
-         {offered}; use a build that has it, or set fallback = true to go on without it"
-    )]
-    ProviderUnavailable {
-        /// The provider asked for.
-        provider: ExecutionProvider,
-        /// What there is.
-        offered: String,
-    },
-    /// A provider is there but does not work.
-    #[error(
-        "execution provider {provider} cannot be used: {message}; set fallback = true to go on \
-         without it"
-    )]
-    ProviderFailed {
-        /// The provider asked for.
-        provider: ExecutionProvider,
-        /// What ONNX Runtime says.
-        message: String,
-    },
-    /// A provider took none of the model's operators.
-    #[error(
-        "execution provider {provider} takes none of the model's operators; leave it out, or \
-         set fallback = true"
-    )]
-    ProviderUnused {
-        /// The provider asked for.
-        provider: ExecutionProvider,
-    },
+    /// Execution providers cannot be used: all of them that cannot.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Providers(Vec<ProviderError>),
     /// Memory was lacking.
     #[error("out of memory while the model was loaded: {0}")]
     OutOfMemory(String),
@@ -112,4 +84,54 @@ pub enum LoadError {
         /// What it says.
         message: String,
     },
+}
+
+/// Why one execution provider cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProviderError {
+    /// The library was built without it.
+    #[error(
+        "execution provider {provider} is not in this build of ONNX Runtime, which offers \
+         {offered}; use a build that has it, or set fallback = true to go on without it"
+    )]
+    Unavailable {
+        /// The provider asked for.
+        provider: ExecutionProvider,
+        /// What there is.
+        offered: String,
+    },
+    /// It is there but does not work.
+    #[error(
+        "execution provider {provider} cannot be used: {message}; set fallback = true to go on \
+         without it"
+    )]
+    Failed {
+        /// The provider asked for.
+        provider: ExecutionProvider,
+        /// What ONNX Runtime says.
+        message: String,
+    },
+    /// It took none of the model's operators.
+    #[error(
+        "execution provider {provider} takes none of the model's operators; leave it out, or \
+         set fallback = true"
+    )]
+    Unused {
+        /// The provider asked for.
+        provider: ExecutionProvider,
+    },
+}
+
+// === impl ProviderError ===
+
+impl ProviderError {
+    /// The provider asked for.
+    pub const fn provider(&self) -> ExecutionProvider {
+        match self {
+            Self::Unavailable { provider, .. }
+            | Self::Failed { provider, .. }
+            | Self::Unused { provider } => *provider,
+        }
+    }
 }

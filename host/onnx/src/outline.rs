@@ -17,6 +17,9 @@ pub(crate) struct Outline {
     pub(crate) opsets: Vec<(String, i64)>,
     /// Files beside the model that hold weights, and how long each must be at least.
     pub(crate) external: BTreeMap<String, u64>,
+    /// Outputs that a `ZipMap` makes, and how many class labels it was given: the type of
+    /// such an output does not say how many entries its maps have.
+    pub(crate) zip_maps: BTreeMap<String, usize>,
 }
 
 /// A file that is no model.
@@ -123,6 +126,11 @@ impl<R: Read + Seek> Reader<R> {
     fn graph(&mut self, end: u64, outline: &mut Outline) -> Result<(), OutlineError> {
         while let Some(field) = self.field_before(end)? {
             match field {
+                Field::Content { id: 1, end } => {
+                    if let Some((output, labels)) = self.zip_map(end)? {
+                        outline.zip_maps.insert(output, labels);
+                    }
+                }
                 Field::Content { id: 5, end } => {
                     if let Some((file, needed)) = self.initializer(end)? {
                         let known = outline.external.entry(file).or_default();
@@ -134,6 +142,56 @@ impl<R: Read + Seek> Reader<R> {
             }
         }
         Ok(())
+    }
+
+    /// The output of a node that is a `ZipMap`, and the number of its labels.
+    fn zip_map(&mut self, end: u64) -> Result<Option<(String, usize)>, OutlineError> {
+        let (mut output, mut labels) = (None, 0);
+        let (mut is_zip_map, mut is_ml) = (false, false);
+        while let Some(field) = self.field_before(end)? {
+            match field {
+                Field::Content { id: 2, end } if output.is_none() => {
+                    output = self.short_text(end)?;
+                }
+                Field::Content { id: 4, end } => {
+                    is_zip_map = self.short_text(end)?.as_deref() == Some("ZipMap");
+                }
+                // Attributes come behind the operator's name in every file there is; should
+                // one not, the number stays unknown, which is allowed.
+                Field::Content { id: 5, end } if is_zip_map => labels += self.labels(end)?,
+                Field::Content { id: 7, end } => {
+                    is_ml = self.short_text(end)?.as_deref() == Some("ai.onnx.ml");
+                }
+                Field::Content { end, .. } => self.skip_to(end)?,
+                Field::Number { .. } | Field::Fixed => {}
+            }
+        }
+        let known = is_zip_map && is_ml && labels > 0;
+        Ok(output.filter(|_| known).map(|output| (output, labels)))
+    }
+
+    /// How many whole numbers or texts an attribute holds.
+    fn labels(&mut self, end: u64) -> Result<usize, OutlineError> {
+        let mut count = 0;
+        while let Some(field) = self.field_before(end)? {
+            match field {
+                Field::Number { id: 8, .. } => count += 1,
+                // Numbers may be packed behind one another.
+                Field::Content { id: 8, end } => {
+                    while self.position < end {
+                        self.number()?;
+                        count += 1;
+                    }
+                }
+                Field::Content { id: 9, end } => {
+                    self.skip_to(end)?;
+                    count += 1;
+                }
+                Field::Content { end, .. } => self.skip_to(end)?,
+                Field::Number { .. } | Field::Fixed => {}
+            }
+        }
+        Ok(count)
     }
 
     /// The file that holds a weight, and up to which byte.
@@ -238,6 +296,15 @@ impl<R: Read + Seek> Reader<R> {
         Err(MALFORMED)
     }
 
+    /// A text, or nothing where it is too long to be of interest.
+    fn short_text(&mut self, end: u64) -> Result<Option<String>, OutlineError> {
+        if end.saturating_sub(self.position) > TEXT_BYTES_MAX {
+            self.skip_to(end)?;
+            return Ok(None);
+        }
+        self.text(end).map(Some)
+    }
+
     fn text(&mut self, end: u64) -> Result<String, OutlineError> {
         let length = end.saturating_sub(self.position);
         if length > TEXT_BYTES_MAX {
@@ -278,6 +345,8 @@ mod tests {
     use std::io::Cursor;
 
     const EXTERNAL: &[u8] = include_bytes!("../fixtures/external.onnx");
+    const MAP: &[u8] = include_bytes!("../fixtures/map_output.onnx");
+    const STRING_MAP: &[u8] = include_bytes!("../fixtures/string_map.onnx");
     const MLP: &[u8] = include_bytes!("../fixtures/mlp.onnx");
 
     fn read(bytes: &[u8]) -> Result<Outline, OutlineError> {
@@ -293,6 +362,17 @@ mod tests {
             BTreeMap::from([("external.bin".to_owned(), 1024)])
         );
         assert_eq!(read(MLP).unwrap().external, BTreeMap::new());
+    }
+
+    #[test]
+    fn the_labels_of_zip_maps_are_counted() {
+        for (model, zip_maps) in [
+            (MAP, BTreeMap::from([("maps".to_owned(), 2)])),
+            (STRING_MAP, BTreeMap::from([("maps".to_owned(), 3)])),
+            (MLP, BTreeMap::new()),
+        ] {
+            assert_eq!(read(model).unwrap().zip_maps, zip_maps);
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Which execution providers a session gets.
 //!
 //! A provider that was asked for is used, or the model is not loaded; never is the CPU taken
-//! instead without a word. With `fallback` it is a warning.
+//! instead without a word; all that cannot be used are told at once. With `fallback` each is
+//! a warning.
 
 use crate::native::{Assignment, SessionOptions};
-use crate::{Config, ExecutionProvider, Library, LoadError, refusal};
+use crate::{Config, ExecutionProvider, Library, LoadError, ProviderError, refusal};
 
 /// Appends the providers that are wanted to a session's options; returns those that were, the
 /// CPU not among them, since it is always there.
@@ -14,18 +15,17 @@ pub(crate) fn append(
     options: &SessionOptions,
 ) -> Result<Vec<ExecutionProvider>, LoadError> {
     let mut appended = Vec::new();
+    let mut refused = Vec::new();
     for &provider in &config.providers {
         if provider == ExecutionProvider::Cpu {
             continue;
         }
         match append_one(library, options, provider) {
             Ok(()) => appended.push(provider),
-            Err(error) if config.fallback => {
-                warn_left_out(config, &[provider], &error.to_string());
-            }
-            Err(error) => return Err(error),
+            Err(error) => refused.push(error),
         }
     }
+    accept_without(refused, config)?;
     Ok(appended)
 }
 
@@ -33,17 +33,17 @@ fn append_one(
     library: &Library,
     options: &SessionOptions,
     provider: ExecutionProvider,
-) -> Result<(), LoadError> {
+) -> Result<(), ProviderError> {
     let offered = library.providers();
     if !offered.iter().any(|name| name == provider.native_name()) {
-        return Err(LoadError::ProviderUnavailable {
+        return Err(ProviderError::Unavailable {
             provider,
             offered: offered.join(", "),
         });
     }
     options
         .append(provider)
-        .map_err(|error| LoadError::ProviderFailed {
+        .map_err(|error| ProviderError::Failed {
             provider,
             message: refusal::one_line(error.message()),
         })
@@ -61,18 +61,21 @@ pub(crate) fn check_assignment(
             "operators were assigned"
         );
     }
-    for &provider in providers {
-        if assignment
-            .iter()
-            .any(|part| part.provider == provider.native_name())
-        {
-            continue;
-        }
-        let unused = LoadError::ProviderUnused { provider };
-        if !config.fallback {
-            return Err(unused);
-        }
-        warn_left_out(config, &[provider], &unused.to_string());
+    let idle = providers.iter().filter(|provider| {
+        let mut parts = assignment.iter();
+        !parts.any(|part| part.provider == provider.native_name())
+    });
+    let unused = idle.map(|&provider| ProviderError::Unused { provider });
+    accept_without(unused.collect(), config)
+}
+
+/// Goes on without the providers that cannot be used, if the configuration allows it.
+fn accept_without(refused: Vec<ProviderError>, config: &Config) -> Result<(), LoadError> {
+    if !config.fallback && !refused.is_empty() {
+        return Err(LoadError::Providers(refused));
+    }
+    for error in refused {
+        warn_left_out(config, &[error.provider()], &error.to_string());
     }
     Ok(())
 }
@@ -137,6 +140,41 @@ mod tests {
         check_assignment(&assignment, &config(false), &[CUDA]).unwrap();
         let tensorrt = ExecutionProvider::TensorRt { device_id: 0 };
         let error = check_assignment(&assignment, &config(false), &[tensorrt, CUDA]).unwrap_err();
-        assert!(matches!(error, LoadError::ProviderUnused { provider } if provider == tensorrt));
+        let unused = |provider| ProviderError::Unused { provider };
+        let LoadError::Providers(told) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(told, [unused(tensorrt)]);
+
+        // Two that take nothing are both told.
+        let error = check_assignment(&assignment[1..], &config(false), &[tensorrt, CUDA]);
+        let told = error.unwrap_err().to_string();
+        assert!(
+            told.contains("tensorrt:0 takes none") && told.contains("; execution provider cuda:0"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn all_absent_providers_are_told() {
+        let library = crate::load_library(None).unwrap_or_else(|error| panic!("{error}"));
+        let offered = library.providers();
+        let all = ["cuda", "tensorrt", "openvino", "coreml", "directml"];
+        let all = all.map(|name| name.parse::<ExecutionProvider>().unwrap());
+        let absent: Vec<_> = all
+            .into_iter()
+            .filter(|provider| !offered.iter().any(|name| name == provider.native_name()))
+            .collect();
+        assert!(absent.len() > 1, "this library has nearly all: {offered:?}");
+        let asked = Config {
+            providers: absent.clone(),
+            ..config(false)
+        };
+        let options = SessionOptions::new(&asked).unwrap();
+        let Err(LoadError::Providers(told)) = append(&library, &asked, &options) else {
+            panic!("accepted");
+        };
+        let told: Vec<_> = told.iter().map(ProviderError::provider).collect();
+        assert_eq!(told, absent);
     }
 }

@@ -1,8 +1,10 @@
 //! From what a model declares to the signature of one example.
 
 use crate::BatchAxis;
+use crate::datatype::Element;
 use crate::native::{Described, Kind};
-use consort_inference::{Dim, Signature, TensorSpec};
+use consort_inference::{Datatype, Dim, Signature, TensorSpec};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// An input or output of a model.
@@ -19,7 +21,10 @@ pub enum Port {
 #[non_exhaustive]
 pub enum SignatureError {
     /// A value that is not a tensor.
-    #[error("{port} is {kind}; only tensors are supported for now")]
+    #[error(
+        "{port} is {kind}; tensors can be served, and as outputs also sequences of tensors and \
+         of maps to numbers"
+    )]
     UnsupportedKind {
         /// Which.
         port: Port,
@@ -75,6 +80,17 @@ pub enum SignatureError {
         /// Its first axis.
         length: i64,
     },
+    /// An output of maps whose keys would go by the name of another output.
+    #[error(
+        "{port} is a sequence of maps, whose keys are served as \"{keys}\", and another output \
+         has that name; rename one in the model"
+    )]
+    KeysNameTaken {
+        /// Which.
+        port: Port,
+        /// The name of the keys.
+        keys: String,
+    },
     /// Inputs that ask for batches of different sizes.
     #[error(
         "{one} takes exactly {one_length} rows and {other} takes exactly {other_length}, so \
@@ -97,24 +113,54 @@ pub enum SignatureError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Derived {
     pub(crate) signature: Signature,
+    /// The outputs of the model, of which one may be several of the signature.
+    pub(crate) outputs: Vec<OutputPlan>,
     pub(crate) max_batch_size: Option<usize>,
 }
 
-/// A declared tensor, its first axis not yet looked at.
+/// An output of the model, and how it is told in tensors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutputPlan {
+    pub(crate) spec: TensorSpec,
+    pub(crate) form: Form,
+}
+
+/// What a value of the model's is. All have one form in the signature: tensors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A tensor, as it is.
+    Tensor,
+    /// A sequence of tensors, whose length is the first axis.
+    Tensors,
+    /// A sequence of maps, whose length is the first axis and whose entries are the second,
+    /// in ascending order of their keys. The keys are a tensor of their own.
+    Maps { keys: TensorSpec },
+}
+
+/// What the name of an output of maps is followed by in the name of its keys.
+const KEYS_SUFFIX: &str = "_keys";
+
+/// A declared value, its first axis not yet looked at.
 struct Declared {
     port: Port,
     spec: TensorSpec,
     first: Option<i64>,
+    form: Form,
 }
 
 /// Works out the signature of one example, and the batches that the model can take.
+/// `zip_maps` is how many entries the maps of an output have, where that is known.
 pub(crate) fn derive(
     inputs: Vec<Described>,
     outputs: Vec<Described>,
     axis: BatchAxis,
+    zip_maps: &BTreeMap<String, usize>,
 ) -> Result<Derived, SignatureError> {
-    let mut inputs = declared(inputs, Port::Input)?;
-    let mut outputs = declared(outputs, Port::Output)?;
+    let input = |Described { name, kind }| input(name, kind);
+    let output = |Described { name, kind }| output(name, kind, zip_maps);
+    let mut inputs: Vec<_> = inputs.into_iter().map(input).collect::<Result<_, _>>()?;
+    let mut outputs: Vec<_> = outputs.into_iter().map(output).collect::<Result<_, _>>()?;
+    check_names(&outputs)?;
     let max_batch_size = match axis {
         BatchAxis::None => Some(1),
         BatchAxis::Leading => {
@@ -126,42 +172,106 @@ pub(crate) fn derive(
             inputs_max.or(outputs_max)
         }
     };
-    let specs = |tensors: Vec<Declared>| tensors.into_iter().map(|tensor| tensor.spec).collect();
+    let inputs = inputs.into_iter().map(|input| input.spec).collect();
+    let outputs: Vec<OutputPlan> = outputs
+        .into_iter()
+        .map(|Declared { spec, form, .. }| OutputPlan { spec, form })
+        .collect();
+    let told = outputs.iter().flat_map(OutputPlan::specs).cloned();
     Ok(Derived {
         signature: Signature {
-            inputs: specs(inputs),
-            outputs: specs(outputs),
+            inputs,
+            outputs: told.collect(),
         },
+        outputs,
         max_batch_size,
     })
 }
 
-fn declared(
-    described: Vec<Described>,
-    port: fn(String) -> Port,
-) -> Result<Vec<Declared>, SignatureError> {
-    let each = |Described { name, kind }| {
-        let port = port(name.clone());
-        let (element, shape) = match kind {
-            Kind::Tensor { element, shape } => (element, shape),
-            Kind::Other(kind) => return Err(SignatureError::UnsupportedKind { port, kind }),
-        };
-        let Some(datatype) = element.datatype() else {
-            let element = element.name();
-            return Err(SignatureError::UnsupportedElement { port, element });
-        };
-        let Some(shape) = shape else {
-            return Err(SignatureError::UnknownRank { port });
-        };
-        let first = shape.first().copied();
-        let shape: Vec<Dim> = shape.into_iter().map(|axis| axis.try_into().ok()).collect();
-        Ok(Declared {
+fn input(name: String, kind: Kind) -> Result<Declared, SignatureError> {
+    let port = Port::Input(name.clone());
+    match kind {
+        Kind::Tensor { element, shape } => declared(port, name, element, shape, Form::Tensor),
+        Kind::Tensors { .. } => Err(SignatureError::UnsupportedKind {
             port,
-            spec: TensorSpec::new(name, datatype, shape),
-            first,
-        })
+            kind: "a sequence of tensors",
+        }),
+        Kind::Maps { .. } => Err(SignatureError::UnsupportedKind {
+            port,
+            kind: "a sequence of maps",
+        }),
+        Kind::Other(kind) => Err(SignatureError::UnsupportedKind { port, kind }),
+    }
+}
+
+fn output(
+    name: String,
+    kind: Kind,
+    zip_maps: &BTreeMap<String, usize>,
+) -> Result<Declared, SignatureError> {
+    let port = Port::Output(name.clone());
+    match kind {
+        Kind::Tensor { element, shape } => declared(port, name, element, shape, Form::Tensor),
+        // The length of a sequence is never declared.
+        Kind::Tensors { element, shape } => {
+            let shape = shape.map(|shape| [vec![-1], shape].concat());
+            declared(port, name, element, shape, Form::Tensors)
+        }
+        Kind::Maps { keys, values } => {
+            let count = zip_maps.get(&name).copied();
+            let axis = count.and_then(|count| i64::try_from(count).ok());
+            let keys_type = match keys.datatype() {
+                Some(datatype @ (Datatype::Bytes | Datatype::Int64)) => datatype,
+                _ => {
+                    let element = keys.name();
+                    return Err(SignatureError::UnsupportedElement { port, element });
+                }
+            };
+            let keys = TensorSpec::new(format!("{name}{KEYS_SUFFIX}"), keys_type, vec![count]);
+            let shape = Some(vec![-1, axis.unwrap_or(-1)]);
+            declared(port, name, values, shape, Form::Maps { keys })
+        }
+        Kind::Other(kind) => Err(SignatureError::UnsupportedKind { port, kind }),
+    }
+}
+
+fn declared(
+    port: Port,
+    name: String,
+    element: Element,
+    shape: Option<Vec<i64>>,
+    form: Form,
+) -> Result<Declared, SignatureError> {
+    let Some(datatype) = element.datatype() else {
+        let element = element.name();
+        return Err(SignatureError::UnsupportedElement { port, element });
     };
-    described.into_iter().map(each).collect()
+    let Some(shape) = shape else {
+        return Err(SignatureError::UnknownRank { port });
+    };
+    let first = shape.first().copied();
+    let shape: Vec<Dim> = shape.into_iter().map(|axis| axis.try_into().ok()).collect();
+    Ok(Declared {
+        port,
+        spec: TensorSpec::new(name, datatype, shape),
+        first,
+        form,
+    })
+}
+
+/// Refuses keys under the name of another output.
+fn check_names(outputs: &[Declared]) -> Result<(), SignatureError> {
+    for output in outputs {
+        if let Form::Maps { keys } = &output.form
+            && outputs.iter().any(|other| other.spec.name == keys.name)
+        {
+            return Err(SignatureError::KeysNameTaken {
+                port: output.port.clone(),
+                keys: keys.name.to_string(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// `Some(1)` when an input takes one row only, `None` when all take any number.
@@ -217,6 +327,19 @@ fn first_axis(tensor: &Declared) -> Result<i64, SignatureError> {
     })
 }
 
+// === impl OutputPlan ===
+
+impl OutputPlan {
+    /// The tensors of one example that this output is told in.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = &TensorSpec> {
+        let keys = match &self.form {
+            Form::Maps { keys } => Some(keys),
+            Form::Tensor | Form::Tensors => None,
+        };
+        [&self.spec].into_iter().chain(keys)
+    }
+}
+
 // === impl Port ===
 
 impl fmt::Display for Port {
@@ -231,7 +354,6 @@ impl fmt::Display for Port {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datatype::Element;
 
     const FP32: Element = Element(1);
 
@@ -246,7 +368,7 @@ mod tests {
     }
 
     fn batched(inputs: Vec<Described>, outputs: Vec<Described>) -> Result<Derived, SignatureError> {
-        derive(inputs, outputs, BatchAxis::Leading)
+        derive(inputs, outputs, BatchAxis::Leading, &BTreeMap::new())
     }
 
     fn shown(derived: &Derived) -> String {
@@ -264,6 +386,60 @@ mod tests {
             side(outputs),
             derived.max_batch_size
         )
+    }
+
+    /// Maps to FP32 from elements of that number.
+    fn maps(keys: i32) -> Kind {
+        Kind::Maps {
+            keys: Element(keys),
+            values: FP32,
+        }
+    }
+
+    #[test]
+    fn maps_and_sequences_are_told_in_tensors() {
+        let outputs = || {
+            vec![
+                Described {
+                    name: "p".to_owned(),
+                    kind: maps(8),
+                },
+                Described {
+                    name: "parts".to_owned(),
+                    kind: Kind::Tensors {
+                        element: FP32,
+                        shape: Some(vec![1, -1]),
+                    },
+                },
+            ]
+        };
+        let known = BTreeMap::from([("p".to_owned(), 3)]);
+        let told = |axis, known| {
+            let inputs = vec![tensor("x", &[-1, 4])];
+            shown(&derive(inputs, outputs(), axis, known).unwrap())
+        };
+        assert_eq!(
+            told(BatchAxis::Leading, &known),
+            "x FP32 [4] -> p FP32 [3], p_keys BYTES [3], parts FP32 [1, -1]; max None"
+        );
+        assert_eq!(
+            told(BatchAxis::None, &BTreeMap::new()),
+            "x FP32 [-1, 4] -> p FP32 [-1, -1], p_keys BYTES [-1], parts FP32 [-1, 1, -1]; \
+             max Some(1)"
+        );
+    }
+
+    #[test]
+    fn keys_take_no_other_outputs_name() {
+        let maps = Described {
+            name: "p".to_owned(),
+            kind: maps(7),
+        };
+        let error = batched(vec![], vec![maps, tensor("p_keys", &[-1])]).unwrap_err();
+        assert!(
+            error.to_string().contains("served as \"p_keys\""),
+            "{error}"
+        );
     }
 
     #[test]
@@ -292,7 +468,13 @@ mod tests {
     #[test]
     fn without_a_batch_axis_an_example_is_the_whole_input() {
         let inputs = vec![tensor("x", &[4, -1]), tensor("factor", &[])];
-        let derived = derive(inputs, vec![tensor("y", &[])], BatchAxis::None).unwrap();
+        let derived = derive(
+            inputs,
+            vec![tensor("y", &[])],
+            BatchAxis::None,
+            &BTreeMap::new(),
+        )
+        .unwrap();
         assert_eq!(
             shown(&derived),
             "x FP32 [4, -1], factor FP32 [] -> y FP32 []; max Some(1)"
@@ -335,10 +517,23 @@ mod tests {
             name: "z".to_owned(),
             kind,
         };
-        let error = batched(vec![], vec![other(Kind::Other("a sequence"))]).unwrap_err();
+        let error = batched(vec![], vec![other(Kind::Other("a map"))]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "output \"z\" is a sequence; only tensors are supported for now"
+            "output \"z\" is a map; tensors can be served, and as outputs also sequences of \
+             tensors and of maps to numbers"
+        );
+        let error = batched(vec![other(maps(8))], vec![]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("input \"z\" is a sequence of maps; "),
+            "{error}"
+        );
+        let error = batched(vec![], vec![other(maps(1))]).unwrap_err();
+        assert!(
+            error.to_string().contains("elements of type FP32"),
+            "{error}"
         );
         let odd = Kind::Tensor {
             element: Element(22),

@@ -1,5 +1,6 @@
 //! One crossing: examples of one tenant into one instance, and their results out.
 
+use crate::columns::{self, RowError, single};
 use crate::limits::Limit;
 use crate::logs::excerpt;
 use crate::plugin::Core;
@@ -7,7 +8,7 @@ use crate::pool::Live;
 use crate::role::Role;
 use crate::state::{Budget, State, begin_call};
 use crate::trap::CallError;
-use crate::wire::{WireError, WireExample, WireNamedTensor, WireOutcome};
+use crate::wire::{WireError, WireExample, WireNamedTensor, WireOutcome, WireResults};
 use consort_inference::{
     Example, Failure, FailureKind, Outcome, Signature, Stage, TenantId, Tensors,
 };
@@ -32,6 +33,23 @@ pub(crate) trait RoleCall: Send + Sync + 'static {
     /// Takes the tensors of one result out of the store and checks them; the error says
     /// what breaks the contract.
     fn output(core: &Core, state: &mut State, wire: Self::Wire) -> Result<Self::Output, String>;
+
+    /// What the role promises of the tensors that it sends on.
+    fn promised(core: &Core) -> Option<&Signature> {
+        Self::signature(core)
+    }
+
+    /// What it promises of its answers.
+    fn answers(core: &Core) -> Option<&Signature>;
+
+    /// Tensors that go on.
+    fn forward(tensors: Tensors) -> Self::Output;
+
+    /// Whether it may answer; the error says why not.
+    fn may_answer(core: &Core) -> Result<(), String>;
+
+    /// Tensors that answer.
+    fn answer(tensors: Tensors) -> Self::Output;
 }
 
 pub(crate) type ProcessFunc<W> = TypedFunc<(Vec<WireExample>,), (Vec<Result<W, WireError>>,)>;
@@ -40,6 +58,8 @@ pub(crate) type ProcessFunc<W> = TypedFunc<(Vec<WireExample>,), (Vec<Result<W, W
 pub(crate) struct Preprocess;
 /// The role `postprocess`.
 pub(crate) struct Postprocess;
+
+const NO_ANSWERS: &str = "the plugin answered, but its description lists no answers";
 
 type Results<R> = Vec<Result<<R as RoleCall>::Output, Failure>>;
 
@@ -89,13 +109,25 @@ async fn cross<R: RoleCall>(
     let inputs = inputs * examples.len();
     let mut live = core.instance(tenant, deadline, inputs).await?;
     let ends_at = live.store.data().ends_at();
+    let columns = columns::size::<R>(core, examples);
     let crossing = async {
+        if let Some(size) = columns {
+            let func = columns::func::<R>(core, &mut live)?;
+            let mut parts = Vec::with_capacity(examples.len().div_ceil(size));
+            for part in examples.chunks(size) {
+                let wire = columns::lend::<R>(core, &mut live, part)?;
+                let (results,) = func.call_async(&mut live.store, wire).await?;
+                parts.push(results);
+            }
+            return Ok(Returned::Columns(size, parts));
+        }
         let func = R::func(core, &mut live)?;
         let wire = lend(&mut live, examples, R::signature(core));
-        func.call_async(&mut live.store, (wire,)).await
+        let (results,) = func.call_async(&mut live.store, (wire,)).await?;
+        Ok(Returned::Each(results))
     };
     let returned = match tokio::time::timeout_at(ends_at, crossing).await {
-        Ok(Ok((returned,))) => returned,
+        Ok(Ok(returned)) => returned,
         failed => {
             let state = live.store.data();
             // Before the reason is read: what the guest wrote last may explain it.
@@ -112,9 +144,21 @@ async fn cross<R: RoleCall>(
         // The guest was told and went on; whoever runs the host wants to know too.
         core.share().metrics.limit_hit(Some(tenant), limit);
     }
-    let results = take_results::<R>(core, state, examples, returned)?;
+    let results = match returned {
+        Returned::Each(results) => take_results::<R>(core, state, examples, results),
+        Returned::Columns(size, parts) => {
+            take_columns::<R>(core, state, examples.chunks(size), parts)
+        }
+    }?;
     core.keep(tenant, live);
     Ok(results)
+}
+
+/// What came back, by the way the examples went in.
+enum Returned<W> {
+    Each(Vec<Result<W, WireError>>),
+    /// So many examples each, the last of what is left.
+    Columns(usize, Vec<WireResults>),
 }
 
 /// Puts the examples' tensors into the store and makes the guest's list of handles.
@@ -151,38 +195,40 @@ fn take_results<R: RoleCall>(
             examples.len()
         )));
     }
-    let bytes_max = core.share().limits.message_bytes_max;
-    let fail =
-        |kind, message: &str| Failure::new(core.stage(R::ROLE), kind, excerpt(message, bytes_max));
-    let each = |wire| match wire {
-        Ok(wire) => R::output(core, state, wire)
-            .map_err(|message| fail(FailureKind::PluginContract, &message)),
-        Err(WireError::InvalidInput(text)) => Err(fail(FailureKind::InvalidArgument, &text)),
-        Err(WireError::Failed(text)) => Err(fail(FailureKind::PluginFailed, &text)),
+    let mut each = |wire| match wire {
+        Ok(wire) => R::output(core, state, wire).map_err(RowError::Contract),
+        Err(error) => Err(RowError::Guest(error)),
     };
-    Ok(returned.into_iter().map(each).collect())
+    Ok(returned
+        .into_iter()
+        .map(|wire| each(wire).map_err(|error| failure::<R>(core, error)))
+        .collect())
 }
 
-/// Takes named tensors out of the store and checks them against what the role promises.
-fn take_tensors(
+/// The same for what came back as columns, part by part.
+fn take_columns<'a, R: RoleCall>(
+    core: &Core,
     state: &mut State,
-    promised: &Signature,
-    named: Vec<WireNamedTensor>,
-) -> Result<Tensors, String> {
-    let mut taken = Vec::with_capacity(named.len());
-    for entry in named {
-        let tensor = state.tensors.take(entry.tensor.rep());
-        let tensor = tensor.ok_or_else(|| "a returned handle belongs to no tensor".to_owned())?;
-        // The promised name is shared by all results; the guest's own is dropped.
-        let specs = &promised.outputs;
-        let known = specs.iter().find(|spec| spec.name == entry.name);
-        taken.push((known.map_or(entry.name, |spec| spec.name.clone()), tensor));
+    examples: impl Iterator<Item = &'a [Example]>,
+    returned: Vec<WireResults>,
+) -> Result<Results<R>, CallError> {
+    let mut results = Vec::new();
+    for (examples, returned) in examples.zip(returned) {
+        let rows = columns::take::<R>(core, state, examples.len(), returned);
+        let rows = rows.map_err(CallError::Contract)?.into_iter();
+        results.extend(rows.map(|row| row.map_err(|error| failure::<R>(core, error))));
     }
-    let tensors = Tensors::from_named(taken).map_err(|error| error.to_string())?;
-    promised
-        .check_outputs(&tensors)
-        .map_err(|mismatch| mismatch.to_string())?;
-    Ok(tensors)
+    Ok(results)
+}
+
+fn failure<R: RoleCall>(core: &Core, error: RowError) -> Failure {
+    let (kind, message) = match error {
+        RowError::Contract(message) => (FailureKind::PluginContract, message),
+        RowError::Guest(WireError::InvalidInput(text)) => (FailureKind::InvalidArgument, text),
+        RowError::Guest(WireError::Failed(text)) => (FailureKind::PluginFailed, text),
+    };
+    let bytes_max = core.share().limits.message_bytes_max;
+    Failure::new(core.stage(R::ROLE), kind, excerpt(&message, bytes_max))
 }
 
 // === impl Preprocess ===
@@ -210,15 +256,32 @@ impl RoleCall for Preprocess {
         let description = core.preprocess().ok_or("the role is not described")?;
         match wire {
             WireOutcome::Forward(named) => {
-                take_tensors(state, &description.signature, named).map(Outcome::Forward)
+                single(state, Some(&description.signature), named).map(Outcome::Forward)
             }
-            WireOutcome::Answer(_) if description.answers.is_empty() => {
-                Err("the plugin answered, but its description lists no answers".to_owned())
-            }
-            WireOutcome::Answer(named) => take_tensors(state, core.answers(), named)
+            WireOutcome::Answer(_) if description.answers.is_empty() => Err(NO_ANSWERS.to_owned()),
+            WireOutcome::Answer(named) => single(state, Some(core.answers()), named)
                 .map(Outcome::Answer)
                 .map_err(|message| format!("in an answer: {message}")),
         }
+    }
+
+    fn answers(core: &Core) -> Option<&Signature> {
+        Some(core.answers())
+    }
+
+    fn forward(tensors: Tensors) -> Outcome {
+        Outcome::Forward(tensors)
+    }
+
+    fn may_answer(core: &Core) -> Result<(), String> {
+        match core.answers().outputs.is_empty() {
+            true => Err(NO_ANSWERS.to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    fn answer(tensors: Tensors) -> Outcome {
+        Outcome::Answer(tensors)
     }
 }
 
@@ -244,8 +307,23 @@ impl RoleCall for Postprocess {
     }
 
     fn output(core: &Core, state: &mut State, wire: Self::Wire) -> Result<Tensors, String> {
-        let signature = core.postprocess().ok_or("the role is not described")?;
-        take_tensors(state, signature, wire)
+        single(state, core.postprocess(), wire)
+    }
+
+    fn answers(_: &Core) -> Option<&Signature> {
+        None
+    }
+
+    fn forward(tensors: Tensors) -> Tensors {
+        tensors
+    }
+
+    fn may_answer(_: &Core) -> Result<(), String> {
+        Err("only a pre-processor may answer".to_owned())
+    }
+
+    fn answer(tensors: Tensors) -> Tensors {
+        tensors
     }
 }
 

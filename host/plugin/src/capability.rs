@@ -1,5 +1,6 @@
 //! What a component could be allowed beyond the base set, by name.
 
+use crate::link;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,7 +18,8 @@ pub enum Capability {
     Environment,
     /// A key-value store (`wasi:keyvalue`).
     KeyValue,
-    /// Models called from inside the component (`wasi:nn`).
+    /// Models that the component brings along and loads from bytes (`load` of `wasi:nn`).
+    /// Models of the manifest need no capability: they are granted by name.
     WasiNn,
 }
 
@@ -34,6 +36,8 @@ pub(crate) enum ImportRule {
     /// Linked, but every function of it says that files are not available: the standard
     /// libraries of most languages import it whether or not the program uses files.
     FilesRefused,
+    /// Linked when the manifest grants models: it calls them in the standard's way.
+    Models,
     /// Not linked; this capability would ask for it.
     Denied(Capability),
     /// Nothing the host knows.
@@ -92,11 +96,13 @@ impl FromStr for Capability {
 impl ImportRule {
     /// Judges an import such as `wasi:sockets/tcp@0.2.6`.
     pub(crate) fn of(import: &str) -> Self {
-        let name = import.split('@').next().unwrap_or(import);
+        let (name, version) = import.split_once('@').unwrap_or((import, ""));
         let (package, interface) = name.split_once('/').unwrap_or((name, ""));
         match package {
             "consort:inference" => match interface {
-                "tensors" | "log" | "assets" | "types" => Self::Base,
+                "tensors" | "log" | "assets" | "types" | "models" | "collate" | "columns" => {
+                    Self::Base
+                }
                 _ => Self::Unknown,
             },
             "wasi:cli" | "wasi:clocks" | "wasi:random" | "wasi:io" => Self::Base,
@@ -105,7 +111,8 @@ impl ImportRule {
             "wasi:http" => Self::Denied(Capability::Http),
             "wasi:config" => Self::Denied(Capability::Environment),
             "wasi:keyvalue" => Self::Denied(Capability::KeyValue),
-            "wasi:nn" => Self::Denied(Capability::WasiNn),
+            // A prerelease fits nothing but itself.
+            "wasi:nn" if version == link::NN_VERSION => Self::Models,
             _ => Self::Unknown,
         }
     }
@@ -131,7 +138,16 @@ mod tests {
     fn imports_are_judged_by_package() {
         let rule = ImportRule::of;
         assert_eq!(rule("consort:inference/tensors@0.1.0"), ImportRule::Base);
-        assert_eq!(rule("consort:inference/models@0.1.0"), ImportRule::Unknown);
+        assert_eq!(rule("consort:inference/models@0.1.0"), ImportRule::Base);
+        assert_eq!(rule("consort:inference/weather@0.1.0"), ImportRule::Unknown);
+        assert_eq!(
+            rule("wasi:nn/graph@0.2.0-rc-2024-10-28"),
+            ImportRule::Models
+        );
+        assert_eq!(
+            rule("wasi:nn/graph@0.2.0-rc-2024-08-19"),
+            ImportRule::Unknown
+        );
         assert_eq!(rule("wasi:cli/stdout@0.2.6"), ImportRule::Base);
         assert_eq!(
             rule("wasi:filesystem/types@0.2.6"),

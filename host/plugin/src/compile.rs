@@ -127,10 +127,12 @@ impl Sandbox {
 impl Source {
     fn key(&self, cache: &Cache) -> CacheKey {
         let count = self.share.assets.len().to_le_bytes();
+        let models = self.share.models.fingerprint();
         let mut parts: Vec<&[u8]> = vec![
             CONTRACT_VERSION.as_bytes(),
             &self.sha256,
             self.config.as_bytes(),
+            models.as_bytes(),
             &count,
         ];
         for (name, content) in &self.share.assets {

@@ -4,16 +4,24 @@ use crate::errors::LoadProblem;
 use crate::instance::Recipe;
 use crate::limits::{Limit, Limits};
 use crate::logs::{escape, excerpt};
-use crate::plugin::{Described, Exports, PreprocessDescription};
+use crate::model_handler::ModelHandlerDescription;
+use crate::model_wire::{GivenSignature, WireArg, WireHandlerDescription, WirePredictions};
+use crate::models::{Granted, call_signature};
+use crate::plugin::{Described, Exports, PreprocessDescription, RoleExports};
 use crate::pool::Live;
 use crate::role::Role;
 use crate::snapshot::initialise;
 use crate::state::begin_call;
 use crate::trap::CallError;
-use crate::wire::{WireAnswers, WireDescription, WireExample, WireOutcomes, WireSignature, specs};
-use consort_inference::{Signature, TensorSpec};
+use crate::wire::{
+    WireAnswers, WireColumns, WireDescription, WireExample, WireOutcomes, WireResults,
+    WireSignature, specs,
+};
+use consort_inference::{Endpoint, Signature, TensorSpec};
 use std::collections::BTreeSet;
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, TypedFunc};
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, Lift, Lower, Resource, TypedFunc,
+};
 
 /// Bytes of a tensor's name: names are in messages, metadata and every comparison.
 const NAME_BYTES_MAX: usize = 1024;
@@ -48,6 +56,9 @@ pub(crate) async fn describe(
         described.preprocess = Some(description);
         let (live, process) = (&mut live, &role.process);
         typed::<(Vec<WireExample>,), (WireOutcomes,)>(live, Role::Preprocess, process)?;
+        if let Some(columns) = &role.columns {
+            typed::<WireColumns, (WireResults,)>(live, Role::Preprocess, columns)?;
+        }
     }
     if let Some(role) = &exports.postprocess {
         type Returned = (WireSignature,);
@@ -57,8 +68,47 @@ pub(crate) async fn describe(
         described.postprocess = Some(signature);
         let (live, process) = (&mut live, &role.process);
         typed::<(Vec<WireExample>,), (WireAnswers,)>(live, Role::Postprocess, process)?;
+        if let Some(columns) = &role.columns {
+            typed::<WireColumns, (WireResults,)>(live, Role::Postprocess, columns)?;
+        }
+    }
+    if let Some(role) = &exports.model_handler {
+        for (name, endpoint) in recipe.share.models.iter() {
+            let said = describe_handler(recipe, &mut live, role, &**endpoint).await?;
+            described.model_handler.insert(name.clone(), said);
+        }
+        let (live, predict) = (&mut live, &role.process);
+        type Params = (Resource<Granted>, Vec<WireExample>, Vec<WireArg>);
+        typed::<Params, (WirePredictions,)>(live, Role::ModelHandler, predict)?;
     }
     Ok((described, live))
+}
+
+/// Asks what the role `model-handler` is around one model; it may say that it is none.
+async fn describe_handler(
+    recipe: &Recipe,
+    live: &mut Live,
+    role: &RoleExports,
+    endpoint: &dyn Endpoint,
+) -> Result<Result<ModelHandlerDescription, String>, LoadProblem> {
+    const ROLE: Role = Role::ModelHandler;
+    type Returned = (Result<WireHandlerDescription, String>,);
+    let describe = typed::<(GivenSignature,), Returned>(live, ROLE, &role.describe)?;
+    let model = GivenSignature::from(call_signature(endpoint));
+    let (answer,) = ask_with(recipe, live, ROLE, &describe, (model,)).await?;
+    let limits = &recipe.share.limits;
+    let description = match answer {
+        Ok(wire) => wire.into_description(),
+        Err(reason) => return Ok(Err(excerpt(&reason, limits.message_bytes_max))),
+    };
+    check_signature(limits, ROLE, &description.signature)?;
+    description
+        .check_hints(recipe)
+        .map_err(|message| LoadProblem::Signature {
+            role: ROLE,
+            message,
+        })?;
+    Ok(Ok(description))
 }
 
 fn typed<P, R>(
@@ -87,10 +137,24 @@ where
     R: ComponentNamedList + Lift + Send + Sync + 'static,
 {
     let describe = typed::<(), R>(live, role, index)?;
+    ask_with(recipe, live, role, &describe, ()).await
+}
+
+async fn ask_with<P, R>(
+    recipe: &Recipe,
+    live: &mut Live,
+    role: Role,
+    describe: &TypedFunc<P, R>,
+    params: P,
+) -> Result<R, LoadProblem>
+where
+    P: ComponentNamedList + Lower + Send + Sync + 'static,
+    R: ComponentNamedList + Lift + Send + Sync + 'static,
+{
     let budget = recipe.load_budget();
     begin_call(&mut live.store, None, budget, 0);
     let answer = {
-        let call = describe.call_async(&mut live.store, ());
+        let call = describe.call_async(&mut live.store, params);
         tokio::time::timeout_at(budget.ends_at, call).await
     };
     let state = live.store.data();

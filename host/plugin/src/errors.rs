@@ -96,7 +96,7 @@ pub enum LoadProblem {
     },
     /// The component does not export what a plugin exports.
     #[error(
-        "{missing}; the component exports {exports}. A plugin exports `init: func(config: string) -> result<_, string>` and at least one of the interfaces {expected}: build it against the world `preprocess-plugin`, `postprocess-plugin` or `pre-and-postprocess-plugin` of consort:inference"
+        "{missing}; the component exports {exports}. A plugin exports `init: func(config: string) -> result<_, string>` and at least one of the interfaces {expected}: build it against one of the worlds `preprocess-plugin`, `postprocess-plugin`, `pre-and-postprocess-plugin` and `model-handler-plugin` of consort:inference"
     )]
     WrongWorld {
         /// What is missing.
@@ -127,6 +127,17 @@ pub enum LoadProblem {
         import: String,
         /// What it needs.
         capability: Capability,
+        /// The plugin's name in the manifest.
+        plugin: String,
+    },
+    /// The component calls models, and none is granted.
+    #[error(
+        "the component imports `{import}`, which calls models, and none is granted: write \
+         `models = [\"...\"]` under [plugin.{plugin}] with the names of those it may call"
+    )]
+    NoModels {
+        /// The import.
+        import: String,
         /// The plugin's name in the manifest.
         plugin: String,
     },

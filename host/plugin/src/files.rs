@@ -4,6 +4,7 @@ use crate::cache::hex;
 use crate::errors::LoadProblem;
 use crate::limits::{Limit, Limits};
 use crate::load::{PluginConfig, oversized};
+use crate::models::Models;
 use crate::scan::scan;
 use crate::world::{World, check_imports};
 use sha2::{Digest, Sha256};
@@ -38,7 +39,7 @@ impl Files {
         }
         let scan = scan(&wasm, limits)?;
         let world = World::of(&scan)?;
-        check_imports(&scan, &config.name)?;
+        check_imports(&scan, &config.name, &Models::new(config.models.clone()))?;
         if scan.core_instances > limits.core_instances_max {
             return Err(oversized(limits, Limit::CoreInstances, scan.core_instances));
         }

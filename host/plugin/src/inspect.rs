@@ -32,6 +32,9 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// Capabilities that its imports need.
     pub capabilities: BTreeSet<Capability>,
+    /// Whether it is loaded only where the manifest grants it models (`models = [..]`),
+    /// because it imports the standard `wasi:nn`.
+    pub needs_models: bool,
     /// Imports that no capability would give it: the host does not have them.
     pub unknown_imports: Vec<String>,
     /// Whether a snapshot can be taken after `init`, or why not.
@@ -66,6 +69,8 @@ fn inspect(path: &Path) -> Result<Inspection, LoadProblem> {
         roles,
         not_a_plugin,
         capabilities: capabilities(&scan),
+        needs_models: (scan.imports.iter())
+            .any(|import| ImportRule::of(import) == ImportRule::Models),
         unknown_imports: scan.imports.iter().filter(unknown).cloned().collect(),
         snapshot: snapshot::check(&wasm),
         imports: scan.imports,

@@ -3,7 +3,9 @@
 use crate::engine::Sandbox;
 use crate::limits::Limit;
 use crate::logs::excerpt;
+use crate::plugin::Core;
 use crate::pool::{Live, Permit};
+use crate::role::Role;
 use crate::state::{Budget, PluginShare, State, begin_call};
 use crate::trap::CallError;
 use consort_inference::TenantId;
@@ -109,5 +111,74 @@ impl Recipe {
     pub(crate) fn load_budget(&self) -> Budget {
         let limits = &self.share.limits;
         Budget::new(limits.init_time_max, self.share.epoch_tick, Limit::InitTime)
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    /// An instance for a tenant, ready for a call of the given budget: an idle one of the
+    /// same tenant, or a fresh one.
+    pub(crate) async fn ready_instance(
+        &self,
+        tenant: &TenantId,
+        deadline: Option<Instant>,
+        inputs: usize,
+    ) -> Result<Live, CallError> {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(CallError::Deadline(
+                "the caller's deadline passed before the call began".to_owned(),
+            ));
+        }
+        let pool = &self.recipe.sandbox.pool;
+        if self.reuses()
+            && let Some(mut live) = pool.take(self.key, tenant)
+        {
+            let budget = Budget::of_call(self.share(), Instant::now(), deadline);
+            begin_call(&mut live.store, Some(tenant), budget, inputs);
+            return Ok(live);
+        }
+        let permit = match deadline {
+            None => pool.permit().await,
+            Some(deadline) => tokio::time::timeout_at(deadline, pool.permit())
+                .await
+                .map_err(|_| {
+                    CallError::Deadline(
+                        "the caller's deadline passed while waiting for a free plugin instance \
+                         (instances_max)"
+                            .to_owned(),
+                    )
+                })?,
+        };
+        let fresh = self.recipe.fresh(permit, Some(tenant), deadline, inputs);
+        fresh.await
+    }
+
+    /// Gives an instance back after a call that went well. One that kept tensors would
+    /// keep them for ever, so it ends here.
+    pub(crate) fn give_back(&self, tenant: &TenantId, live: Live) {
+        if self.reuses() && live.store.data().tensors.len() == 0 {
+            let pool = &self.recipe.sandbox.pool;
+            pool.keep(self.key, Some(tenant.clone()), live);
+        }
+    }
+
+    /// Tells whoever runs the host that a call ended without results.
+    pub(crate) fn tell(&self, role: Role, tenant: &TenantId, examples: usize, error: &CallError) {
+        let limit = error.limit_reached();
+        if let Some(limit) = limit {
+            self.share().metrics.limit_hit(Some(tenant), limit);
+        }
+        tracing::warn!(
+            target: "consort::plugin",
+            plugin = %self.share().name,
+            tenant = tenant.as_str(),
+            role = role.as_str(),
+            kind = error.kind().as_str(),
+            limit = limit.map(Limit::as_str),
+            examples,
+            message = error.message(),
+            "a call into a plugin ended without results"
+        );
     }
 }

@@ -12,19 +12,24 @@
 //! - an instance sees the examples of one tenant only, and one that trapped, was stopped
 //!   or was abandoned is thrown away;
 //! - one bad example fails alone: a call that traps is split until the culprit is found;
-//! - it reaches nothing but its tensors, its assets, the log, clocks and random numbers.
+//! - it reaches nothing but its tensors, its assets, the models granted to it by name, the
+//!   log, clocks and random numbers.
 //!
 //! This crate is the only user of `wasmtime`. It never reads a manifest, never runs a
-//! model and never opens a file or a socket on behalf of a guest.
+//! model (a guest's call goes to an [`Endpoint`](consort_inference::Endpoint) that the
+//! operator granted) and never opens a file or a socket on behalf of a guest.
 //!
 //! The way of a call: [`Plugin`] (`plugin.rs`) splits it by tenant and by failure
 //! (`split.rs`), `call.rs` makes one crossing into one instance, which `pool.rs` hands
-//! out and `link/` gives its imports. The way of a load: `load.rs`, with `files.rs`,
+//! out and `link/` gives its imports. A guest around a model is called by
+//! `model_handler.rs`, and calls models through `models.rs`. The way of a load: `load.rs`, with `files.rs`,
 //! `scan.rs`, `world.rs`, `compile.rs`, `snapshot.rs`, `cache.rs` and `describe.rs`.
 
 mod cache;
 mod call;
 mod capability;
+mod collate;
+mod columns;
 mod compile;
 mod describe;
 mod engine;
@@ -37,6 +42,9 @@ mod link;
 mod load;
 mod logs;
 mod metrics;
+mod model_handler;
+mod model_wire;
+mod models;
 mod plugin;
 mod pool;
 mod role;
@@ -57,5 +65,6 @@ pub use inspect::Inspection;
 pub use limits::{Limit, Limits};
 pub use load::{Instances, LoadReport, PluginConfig, Snapshot};
 pub use metrics::Metrics;
+pub use model_handler::{ModelHandlerDescription, NotThisModel};
 pub use plugin::{Plugin, PreprocessDescription};
 pub use role::Role;

@@ -30,15 +30,20 @@ pub struct Limits {
     pub tensors_max: usize,
     /// Axes of one tensor that a guest makes.
     pub tensor_axes_max: usize,
-    /// Bytes of all tensors that one call makes (create, pad, stack, concat and slices
-    /// that copy), dropped ones included.
+    /// Bytes of all tensors that one call makes (create, fill, pad, stack, concat, slices
+    /// that copy, and what models answer), dropped ones included.
     pub output_bytes_max: usize,
     /// Bytes a guest may pass to the host at once: the arguments of one host call, or
     /// the results of one role call.
     pub hostcall_bytes_max: usize,
+    /// Calls of one call from the guest into the host, of whatever kind; growing memory or
+    /// a table is one too.
+    pub host_calls_max: u64,
+    /// Calls to models in one call.
+    pub model_calls_max: usize,
     /// Random bytes a guest may ask for at once.
     pub random_bytes_max: usize,
-    /// Streams, timers and other host resources open at a time.
+    /// Streams, timers, models and other host resources open at a time.
     pub resources_max: usize,
     /// Bytes of log text, standard output and standard error of one call; each line counts
     /// 64 bytes more than its text.
@@ -72,6 +77,8 @@ pub enum Limit {
     TensorAxes,
     OutputBytes,
     HostcallBytes,
+    HostCalls,
+    ModelCalls,
     RandomBytes,
     Resources,
     LogBytes,
@@ -121,6 +128,8 @@ impl Default for Limits {
             tensor_axes_max: 32,
             output_bytes_max: 256 * MIB,
             hostcall_bytes_max: 64 * MIB,
+            host_calls_max: 10_000_000,
+            model_calls_max: 1_024,
             random_bytes_max: MIB,
             resources_max: 256,
             log_bytes_max: 64 << 10,
@@ -149,6 +158,8 @@ impl Limits {
             Limit::TensorAxes => self.tensor_axes_max.to_string(),
             Limit::OutputBytes => bytes(self.output_bytes_max as u64),
             Limit::HostcallBytes => bytes(self.hostcall_bytes_max as u64),
+            Limit::HostCalls => self.host_calls_max.to_string(),
+            Limit::ModelCalls => self.model_calls_max.to_string(),
             Limit::RandomBytes => bytes(self.random_bytes_max as u64),
             Limit::Resources => self.resources_max.to_string(),
             Limit::LogBytes => bytes(self.log_bytes_max as u64),
@@ -187,6 +198,8 @@ impl Limit {
             Self::TensorAxes => "tensor_axes_max",
             Self::OutputBytes => "output_bytes_max",
             Self::HostcallBytes => "hostcall_bytes_max",
+            Self::HostCalls => "host_calls_max",
+            Self::ModelCalls => "model_calls_max",
             Self::RandomBytes => "random_bytes_max",
             Self::Resources => "resources_max",
             Self::LogBytes => "log_bytes_max",
@@ -216,8 +229,10 @@ impl Limit {
             Self::TensorAxes => "the limit of axes of a tensor",
             Self::OutputBytes => "the limit of bytes of tensors made in one call",
             Self::HostcallBytes => "the limit of bytes passed to the host at once",
+            Self::HostCalls => "the limit of calls to the host in one call",
+            Self::ModelCalls => "the limit of calls to models in one call",
             Self::RandomBytes => "the limit of random bytes asked for at once",
-            Self::Resources => "the limit of open streams and timers",
+            Self::Resources => "the limit of open streams, timers and models",
             Self::LogBytes => "the limit of log bytes",
             Self::WasmBytes => "the limit of the component's size",
             Self::FunctionBytes => "the limit of one function's size",

@@ -2,7 +2,7 @@
 //! find in the cache (`compile.rs`), link, describe (`describe.rs`).
 
 use crate::cache::hex;
-use crate::capability::Capability;
+use crate::capability::{Capability, ImportRule};
 use crate::compile::Source;
 use crate::describe::describe;
 use crate::engine::{self, Sandbox};
@@ -10,12 +10,14 @@ use crate::errors::{LoadError, LoadProblem};
 use crate::files::Files;
 use crate::instance::Recipe;
 use crate::limits::{Limit, Limits};
-use crate::link::{CONTRACT_VERSION, refuse_files};
+use crate::link::{CONTRACT_VERSION, link_nn, refuse_files};
 use crate::metrics::PluginMetrics;
+use crate::models::Models;
 use crate::plugin::{Core, Plugin};
 use crate::state::{PluginShare, State};
-use consort_inference::PluginName;
+use consort_inference::{Endpoint, PluginName};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +36,7 @@ pub enum Instances {
 }
 
 /// One plugin as the manifest has it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PluginConfig {
     /// Its name in the manifest.
     pub name: PluginName,
@@ -48,6 +50,9 @@ pub struct PluginConfig {
     pub config: String,
     /// Files that the plugin may read, by the names it reads them by.
     pub assets: BTreeMap<String, PathBuf>,
+    /// The models it may call, by the names it calls them. Each one's signature must be
+    /// known by now: a plugin around a model is asked to describe itself with it.
+    pub models: BTreeMap<String, Arc<dyn Endpoint>>,
     /// What it may use.
     pub limits: Limits,
     /// How calls get instances.
@@ -98,10 +103,28 @@ impl PluginConfig {
             sha256: None,
             config: String::new(),
             assets: BTreeMap::new(),
+            models: BTreeMap::new(),
             limits: Limits::default(),
             instances: Instances::default(),
             capabilities: BTreeSet::new(),
         }
+    }
+}
+
+impl fmt::Debug for PluginConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginConfig")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("path", &self.path)
+            .field("sha256", &self.sha256)
+            .field("config", &self.config)
+            .field("assets", &self.assets)
+            .field("models", &self.models.keys())
+            .field("limits", &self.limits)
+            .field("instances", &self.instances)
+            .field("capabilities", &self.capabilities)
+            .finish()
     }
 }
 
@@ -146,6 +169,7 @@ impl Sandbox {
             name: config.name,
             limits: config.limits,
             assets: files.assets,
+            models: Models::new(config.models),
             metrics: Arc::new(metrics),
             epoch_tick: self.epoch_tick,
         });
@@ -167,7 +191,7 @@ impl Sandbox {
         let photographed = compiled.snapshot == Snapshot::Taken;
         let recipe = Recipe {
             sandbox: self.clone(),
-            pre: link_component(self, &compiled.component)?,
+            pre: link_component(self, &compiled.component, &share.models)?,
             init: exports.init,
             init_each: (!photographed).then(|| source.config.clone()),
             share,
@@ -212,10 +236,12 @@ impl Snapshot {
     }
 }
 
-/// Links what a component imports: the base set, and stubs that refuse files.
+/// Links what a component imports: the base set, stubs that refuse files, and `wasi:nn`
+/// where the component asks for it and has models.
 pub(crate) fn link_component(
     sandbox: &Sandbox,
     component: &Component,
+    models: &Models,
 ) -> Result<InstancePre<State>, LoadProblem> {
     let mismatch = |error: wasmtime::Error| LoadProblem::ImportType {
         contract: CONTRACT_VERSION,
@@ -223,6 +249,11 @@ pub(crate) fn link_component(
     };
     let mut linker = sandbox.base.clone();
     refuse_files(&mut linker, component).map_err(mismatch)?;
+    let ty = component.component_type();
+    let mut imports = ty.imports(component.engine()).map(|(name, _)| name);
+    if !models.is_empty() && imports.any(|name| ImportRule::of(name) == ImportRule::Models) {
+        link_nn(&mut linker).map_err(mismatch)?;
+    }
     linker.instantiate_pre(component).map_err(mismatch)
 }
 

@@ -20,6 +20,7 @@ pub struct Metrics {
     instantiate_time: Family<PluginLabels, Histogram, fn() -> Histogram>,
     log_bytes_dropped: Family<TenantLabels, Counter>,
     limit_hits: Family<LimitLabels, Counter>,
+    model_calls: Family<ModelCallLabels, Counter>,
     loads: Family<LoadLabels, Counter>,
     /// Instances that exist now, idle ones included.
     pub(crate) instances: Gauge,
@@ -33,6 +34,7 @@ pub(crate) struct PluginMetrics {
     instantiate_time: Histogram,
     preprocess_time: Histogram,
     postprocess_time: Histogram,
+    model_handler_time: Histogram,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,6 +70,13 @@ struct LimitLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelCallLabels {
+    plugin: Arc<str>,
+    model: Arc<str>,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LoadLabels {
     plugin: Arc<str>,
     result: &'static str,
@@ -87,6 +96,7 @@ impl Metrics {
             instantiate_time: Family::new_with_constructor(instantiate_buckets),
             log_bytes_dropped: Family::default(),
             limit_hits: Family::default(),
+            model_calls: Family::default(),
             loads: Family::default(),
             instances: Gauge::default(),
         };
@@ -116,6 +126,11 @@ impl Metrics {
             "consort_plugin_limit_hits",
             "Plugins stopped at a limit, by its manifest key",
             metrics.limit_hits.clone(),
+        );
+        registry.register(
+            "consort_plugin_model_calls",
+            "Calls from inside plugins to models granted to them",
+            metrics.model_calls.clone(),
         );
         registry.register(
             "consort_plugin_loads",
@@ -166,6 +181,7 @@ impl PluginMetrics {
             instantiate_time: families.instantiate_time.get_or_create_owned(&labels),
             preprocess_time: role_time(Role::Preprocess),
             postprocess_time: role_time(Role::Postprocess),
+            model_handler_time: role_time(Role::ModelHandler),
             plugin,
             families,
         }
@@ -188,6 +204,7 @@ impl PluginMetrics {
         let histogram = match role {
             Role::Preprocess => &self.preprocess_time,
             Role::Postprocess => &self.postprocess_time,
+            Role::ModelHandler => &self.model_handler_time,
         };
         histogram.observe(time.as_secs_f64());
     }
@@ -205,6 +222,16 @@ impl PluginMetrics {
             .log_bytes_dropped
             .get_or_create(&labels)
             .inc_by(bytes);
+    }
+
+    /// One call from inside the plugin to a model granted to it, and what came of it.
+    pub(crate) fn model_called(&self, model: &Arc<str>, outcome: &'static str) {
+        let labels = ModelCallLabels {
+            plugin: self.plugin.clone(),
+            model: model.clone(),
+            outcome,
+        };
+        self.families.model_calls.get_or_create(&labels).inc();
     }
 
     pub(crate) fn limit_hit(&self, tenant: Option<&TenantId>, limit: Limit) {

@@ -3,6 +3,7 @@
 use crate::call::{Postprocess, Preprocess, RoleCall, call_role};
 use crate::instance::Recipe;
 use crate::load::{Instances, LoadReport};
+use crate::model_handler::ModelHandlerDescription;
 use crate::pool::PluginKey;
 use crate::role::Role;
 use crate::split::{Splitter, Verdict};
@@ -11,6 +12,7 @@ use consort_inference::{
     Call, Example, Failure, FailureKind, Outcome, PluginName, Signature, TenantId, TensorSpec,
     Tensors,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -49,6 +51,7 @@ pub(crate) struct Exports {
     pub(crate) init: ComponentExportIndex,
     pub(crate) preprocess: Option<RoleExports>,
     pub(crate) postprocess: Option<RoleExports>,
+    pub(crate) model_handler: Option<RoleExports>,
 }
 
 /// Where the functions of one role are.
@@ -56,6 +59,8 @@ pub(crate) struct Exports {
 pub(crate) struct RoleExports {
     pub(crate) describe: ComponentExportIndex,
     pub(crate) process: ComponentExportIndex,
+    /// Its companion that takes examples as columns, if the component has one.
+    pub(crate) columns: Option<ComponentExportIndex>,
 }
 
 /// What the roles said of themselves.
@@ -65,6 +70,8 @@ pub(crate) struct Described {
     /// `preprocess.answers` as outputs, for the check of answers.
     pub(crate) answers: Signature,
     pub(crate) postprocess: Option<Signature>,
+    /// For each granted model, or why there is none.
+    pub(crate) model_handler: BTreeMap<Arc<str>, Result<ModelHandlerDescription, String>>,
 }
 
 // === impl Plugin ===
@@ -73,6 +80,10 @@ impl Plugin {
     pub(crate) fn new(core: Core) -> Self {
         let core = Arc::new(core);
         Self { core }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// The name in the manifest.
@@ -298,13 +309,22 @@ impl Core {
     }
 
     pub(crate) fn process_index(&self, role: Role) -> wasmtime::Result<&ComponentExportIndex> {
-        let exports = match role {
-            Role::Preprocess => &self.exports.preprocess,
-            Role::Postprocess => &self.exports.postprocess,
-        };
-        match exports {
+        match self.role_exports(role) {
             Some(exports) => Ok(&exports.process),
             None => Err(wasmtime::format_err!("the component has no role `{role}`")),
+        }
+    }
+
+    /// Where a role's companion is that takes examples as columns.
+    pub(crate) fn columns_index(&self, role: Role) -> Option<&ComponentExportIndex> {
+        self.role_exports(role)?.columns.as_ref()
+    }
+
+    fn role_exports(&self, role: Role) -> Option<&RoleExports> {
+        match role {
+            Role::Preprocess => self.exports.preprocess.as_ref(),
+            Role::Postprocess => self.exports.postprocess.as_ref(),
+            Role::ModelHandler => self.exports.model_handler.as_ref(),
         }
     }
 }

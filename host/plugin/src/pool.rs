@@ -1,8 +1,9 @@
 //! Instances that exist: at most so many, each counted by a permit, and those that wait
 //! to be used again. An idle instance belongs to one tenant for ever.
 
+use crate::role::Role;
 use crate::state::State;
-use crate::wire::{WireAnswers, WireExample, WireOutcomes};
+use crate::wire::{WireAnswers, WireColumns, WireExample, WireOutcomes, WireResults};
 use consort_inference::TenantId;
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::VecDeque;
@@ -30,6 +31,8 @@ pub(crate) struct Live {
     pub(crate) instance: Instance,
     pub(crate) preprocess: Option<TypedFunc<(Vec<WireExample>,), (WireOutcomes,)>>,
     pub(crate) postprocess: Option<TypedFunc<(Vec<WireExample>,), (WireAnswers,)>>,
+    /// The companion of each role, by [`Role::ALL`]'s order.
+    pub(crate) columns: [Option<TypedFunc<WireColumns, (WireResults,)>>; Role::ALL.len()],
     /// Last, so that the store's slots are free before the permit is.
     _permit: Permit,
 }
@@ -69,6 +72,7 @@ impl Live {
             instance,
             preprocess: None,
             postprocess: None,
+            columns: [None; Role::ALL.len()],
             _permit: permit,
         }
     }

@@ -10,19 +10,30 @@ pub enum Role {
     Preprocess,
     /// From the model's outputs to an answer.
     Postprocess,
+    /// Around the model: collates examples, calls it, splits what it wrote.
+    ModelHandler,
 }
 
 // === impl Role ===
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 2] = [Self::Preprocess, Self::Postprocess];
+    pub const ALL: [Self; 3] = [Self::Preprocess, Self::Postprocess, Self::ModelHandler];
 
     /// The interface's name, as in the contract.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Preprocess => "preprocess",
             Self::Postprocess => "postprocess",
+            Self::ModelHandler => "model-handler",
+        }
+    }
+
+    /// The function of the interface that does the role's work.
+    pub(crate) const fn function(self) -> &'static str {
+        match self {
+            Self::Preprocess | Self::Postprocess => "process",
+            Self::ModelHandler => "predict",
         }
     }
 
@@ -31,6 +42,7 @@ impl Role {
         match self {
             Self::Preprocess => StageKind::Preprocess,
             Self::Postprocess => StageKind::Postprocess,
+            Self::ModelHandler => StageKind::Inference,
         }
     }
 }

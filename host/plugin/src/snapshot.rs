@@ -96,7 +96,7 @@ async fn take(
     };
     check_resources(&component, &share.limits)?;
     let recipe = Recipe {
-        pre: link_component(&sandbox, &component)?,
+        pre: link_component(&sandbox, &component, &share.models)?,
         init: world.exports(&component)?.init,
         init_each: None,
         sandbox,
@@ -106,8 +106,8 @@ async fn take(
     let state = live.store.data_mut();
     if state.holds_handles() {
         return Ok(Picture::NotPossible(
-            "init left handles open (tensors, streams or timers; printing keeps a stream \
-             open: use the log instead)"
+            "init left handles open (tensors, models, streams or timers; printing keeps a \
+             stream open: use the log instead)"
                 .to_owned(),
         ));
     }

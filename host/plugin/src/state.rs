@@ -5,14 +5,15 @@ use crate::limits::{Limit, LimitHit, Limiter, Limits};
 use crate::link;
 use crate::logs::Log;
 use crate::metrics::PluginMetrics;
+use crate::models::Models;
 use crate::tensors::TensorTable;
-use consort_inference::{PluginName, TenantId};
+use consort_inference::{FailureKind, Key, PluginName, TenantId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// What all stores of one plugin share.
@@ -21,6 +22,7 @@ pub(crate) struct PluginShare {
     pub(crate) name: PluginName,
     pub(crate) limits: Limits,
     pub(crate) assets: BTreeMap<String, Arc<[u8]>>,
+    pub(crate) models: Models,
     pub(crate) metrics: Arc<PluginMetrics>,
     pub(crate) epoch_tick: Duration,
 }
@@ -32,11 +34,21 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     pub(crate) log: Log,
     pub(crate) resources: ResourceTable,
+    /// What a guest of the standard `wasi:nn` holds.
+    pub(crate) nn: ResourceTable,
+    /// The keys of the examples that came as columns.
+    pub(crate) keys: Vec<Option<Key>>,
     /// Made when the guest first asks for something of WASI: most calls never do.
     wasi: Option<WasiCtx>,
     budget: Budget,
     /// The last limit that was refused to the guest as an error it could handle.
     refused: Option<Limit>,
+    /// Whose examples this call works on; nobody's at load.
+    tenant: Option<TenantId>,
+    host_calls_left: u64,
+    model_calls: usize,
+    /// How the last call to a model in this call failed, if it did.
+    model_failure: Option<FailureKind>,
 }
 
 /// How long the guest may go on.
@@ -48,6 +60,8 @@ pub(crate) struct Budget {
     pub(crate) ends_at: Instant,
     computing: Limit,
     waiting: Waiting,
+    /// The next tick passed while the host kept the guest waiting.
+    waited: bool,
 }
 
 /// Whose patience ends at [`Budget::ends_at`].
@@ -74,14 +88,22 @@ impl State {
         let limits = &share.limits;
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(limits.resources_max);
+        let mut nn = ResourceTable::new();
+        nn.set_max_capacity(limits.resources_max.saturating_add(limits.tensors_max));
         Self {
             tensors: TensorTable::new(limits),
             limiter: Limiter::new(limits),
             log: Log::new(share.name.clone(), share.metrics.clone()),
             resources,
+            nn,
+            keys: Vec::new(),
             wasi: None,
             budget: Budget::new(Duration::ZERO, share.epoch_tick, Limit::CallTime),
             refused: None,
+            tenant: None,
+            host_calls_left: limits.host_calls_max,
+            model_calls: 0,
+            model_failure: None,
             share,
         }
     }
@@ -105,12 +127,59 @@ impl State {
         self.budget.ends_at
     }
 
+    /// Whose examples the call in progress works on; `None` while the plugin is loaded.
+    pub(crate) fn tenant(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
+    /// Counts a call to a model, or ends the guest.
+    pub(crate) fn count_model_call(&mut self) -> wasmtime::Result<()> {
+        if self.model_calls >= self.share.limits.model_calls_max {
+            return Err(LimitHit(Limit::ModelCalls).into());
+        }
+        self.model_calls += 1;
+        Ok(())
+    }
+
+    /// Notes how a call to a model ended, and how long the guest waited for it: that time
+    /// is not its own. A guest for which nobody waits any more ends here, and not as one
+    /// that failed because its model was too late.
+    pub(crate) fn model_answered(
+        &mut self,
+        waited: Duration,
+        failure: Option<FailureKind>,
+    ) -> wasmtime::Result<()> {
+        self.model_failure = failure;
+        self.budget.waited |= waited >= self.share.epoch_tick;
+        self.budget.check_end()
+    }
+
+    /// How the last call to a model in this call failed, if it did.
+    pub(crate) fn model_failure(&self) -> Option<FailureKind> {
+        self.model_failure
+    }
+
+    fn count_host_call(&mut self) -> wasmtime::Result<()> {
+        match self.host_calls_left.checked_sub(1) {
+            Some(left) => {
+                self.host_calls_left = left;
+                Ok(())
+            }
+            None => Err(LimitHit(Limit::HostCalls).into()),
+        }
+    }
+
     /// Puts a state into a store that is limited in every way.
     pub(crate) fn into_store(self, engine: &Engine) -> wasmtime::Result<Store<Self>> {
         let hostcall_bytes_max = self.share.limits.hostcall_bytes_max;
         let mut store = Store::try_new(engine, self)?;
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(hostcall_bytes_max);
+        // One place for all that a guest can call, what is linked later included.
+        store.call_hook(|mut context, hook| match hook {
+            CallHook::CallingHost => context.data_mut().count_host_call(),
+            _ => Ok(()),
+        });
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().budget.tick()?;
             // The runtime's own way to yield lets it look at timers and sockets too; a
@@ -123,7 +192,7 @@ impl State {
 
     /// Whether the guest holds anything of the host: a handle cannot outlive a snapshot.
     pub(crate) fn holds_handles(&self) -> bool {
-        self.tensors.len() > 0 || !self.resources.is_empty()
+        self.tensors.len() > 0 || !self.resources.is_empty() || !self.nn.is_empty()
     }
 }
 
@@ -149,6 +218,11 @@ pub(crate) fn begin_call(
     let state = store.data_mut();
     state.budget = budget;
     state.refused = None;
+    state.tenant = tenant.cloned();
+    state.host_calls_left = state.share.limits.host_calls_max;
+    state.model_calls = 0;
+    state.model_failure = None;
+    state.keys.clear();
     state.limiter.begin_call();
     state.tensors.begin_call();
     let limits = &state.share.limits;
@@ -169,6 +243,7 @@ impl Budget {
             ends_at: far_after(Instant::now(), time),
             computing: limit,
             waiting: Waiting::Limited(limit),
+            waited: false,
         }
     }
 
@@ -203,16 +278,26 @@ impl Budget {
             ends_at,
             computing: computing.1,
             waiting,
+            waited: false,
         }
+    }
+
+    /// Whether somebody still waits.
+    fn check_end(&self) -> wasmtime::Result<()> {
+        if Instant::now() < self.ends_at {
+            return Ok(());
+        }
+        Err(match self.waiting {
+            Waiting::Limited(limit) => LimitHit(limit).into(),
+            Waiting::Deadline => DeadlinePassed.into(),
+        })
     }
 
     /// One tick passed while the guest was computing.
     fn tick(&mut self) -> wasmtime::Result<()> {
-        if Instant::now() >= self.ends_at {
-            return Err(match self.waiting {
-                Waiting::Limited(limit) => LimitHit(limit).into(),
-                Waiting::Deadline => DeadlinePassed.into(),
-            });
+        self.check_end()?;
+        if std::mem::take(&mut self.waited) {
+            return Ok(());
         }
         match self.ticks_left.checked_sub(1) {
             Some(left) => {
@@ -249,6 +334,19 @@ mod tests {
         }
         let error = budget.tick().unwrap_err();
         assert_eq!(error.downcast_ref::<LimitHit>().unwrap().0, Limit::CallTime);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tick_that_passed_while_waiting_is_free() {
+        let tick = Duration::from_millis(5);
+        let mut budget = Budget::new(Duration::from_millis(5), tick, Limit::CallTime);
+        for _ in 0..9 {
+            budget.waited = true;
+            budget.tick().unwrap();
+        }
+        budget.tick().unwrap();
+        budget.tick().unwrap();
+        budget.tick().unwrap_err();
     }
 
     #[tokio::test(start_paused = true)]

@@ -135,6 +135,39 @@ pub(crate) enum WireOutcome {
     Answer(Vec<WireNamedTensor>),
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum WireFate {
+    #[component(name = "forward")]
+    Forward,
+    #[component(name = "answer")]
+    Answer,
+    #[component(name = "failed")]
+    Failed,
+}
+
+#[derive(Debug, ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum WireRows {
+    #[component(name = "stacked")]
+    Stacked(Vec<WireNamedTensor>),
+    #[component(name = "single")]
+    Single(Vec<Vec<WireNamedTensor>>),
+}
+
+#[derive(Debug, ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct WireResults {
+    pub(crate) fates: Vec<WireFate>,
+    pub(crate) forwards: WireRows,
+    pub(crate) answers: WireRows,
+    pub(crate) errors: Vec<WireError>,
+}
+
+/// What a companion takes: how many examples, and their columns.
+pub(crate) type WireColumns = (u32, Vec<WireNamedTensor>);
+
 /// What `preprocess.process` returns.
 pub(crate) type WireOutcomes = Vec<Result<WireOutcome, WireError>>;
 /// What `postprocess.process` returns.

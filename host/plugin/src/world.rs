@@ -2,7 +2,8 @@
 
 use crate::capability::{Capability, ImportRule};
 use crate::errors::LoadProblem;
-use crate::link::CONTRACT_VERSION;
+use crate::link::{CONTRACT_VERSION, NN_VERSION};
+use crate::models::Models;
 use crate::plugin::{Exports, RoleExports};
 use crate::role::Role;
 use crate::scan::Scan;
@@ -15,10 +16,15 @@ use wasmtime::component::Component;
 pub(crate) struct World {
     pub(crate) preprocess: Option<String>,
     pub(crate) postprocess: Option<String>,
+    pub(crate) model_handler: Option<String>,
+    /// The companions that take examples as columns.
+    columns: Vec<String>,
 }
 
 const PACKAGE: &str = "consort:inference/";
 const INIT: &str = "init";
+/// What the name of a role's companion ends with.
+const COLUMNS: &str = "-columns";
 
 // === impl World ===
 
@@ -32,6 +38,13 @@ impl World {
         let world = Self {
             preprocess: export(Role::Preprocess),
             postprocess: export(Role::Postprocess),
+            model_handler: export(Role::ModelHandler),
+            columns: scan
+                .exports
+                .iter()
+                .filter(|name| name.contains(COLUMNS))
+                .cloned()
+                .collect(),
         };
         let missing = if world.roles().is_empty() {
             "no role is exported"
@@ -56,7 +69,15 @@ impl World {
         match role {
             Role::Preprocess => self.preprocess.as_ref(),
             Role::Postprocess => self.postprocess.as_ref(),
+            Role::ModelHandler => self.model_handler.as_ref(),
         }
+    }
+
+    fn columns(&self, role: Role) -> Option<&String> {
+        let companion = format!("{role}{COLUMNS}");
+        self.columns
+            .iter()
+            .find(|name| is_interface(name, &companion))
     }
 
     /// Looks the functions up once, so that no call does.
@@ -76,22 +97,41 @@ impl World {
             let instance = find(None, name, name)?;
             Ok(Some(RoleExports {
                 describe: find(Some(&instance), "describe", name)?,
-                process: find(Some(&instance), "process", name)?,
+                process: find(Some(&instance), role.function(), name)?,
+                columns: self
+                    .columns(role)
+                    .map(|name| {
+                        let instance = find(None, name, name)?;
+                        find(Some(&instance), "process", name)
+                    })
+                    .transpose()?,
             }))
         };
         Ok(Exports {
             init: find(None, INIT, INIT)?,
             preprocess: role(Role::Preprocess)?,
             postprocess: role(Role::Postprocess)?,
+            model_handler: role(Role::ModelHandler)?,
         })
     }
 }
 
 /// Refuses imports that are not granted or not known, before anything is compiled.
-pub(crate) fn check_imports(scan: &Scan, plugin: &PluginName) -> Result<(), LoadProblem> {
+pub(crate) fn check_imports(
+    scan: &Scan,
+    plugin: &PluginName,
+    models: &Models,
+) -> Result<(), LoadProblem> {
     for import in &scan.imports {
         match ImportRule::of(import) {
             ImportRule::Base | ImportRule::FilesRefused => {}
+            ImportRule::Models if !models.is_empty() => {}
+            ImportRule::Models => {
+                return Err(LoadProblem::NoModels {
+                    import: import.clone(),
+                    plugin: plugin.to_string(),
+                });
+            }
             ImportRule::Denied(capability) => {
                 return Err(LoadProblem::ImportDenied {
                     import: import.clone(),
@@ -103,8 +143,9 @@ pub(crate) fn check_imports(scan: &Scan, plugin: &PluginName) -> Result<(), Load
                 return Err(LoadProblem::ImportUnknown {
                     import: import.clone(),
                     known: format!(
-                        "{PACKAGE}{{tensors,log,assets}}@{CONTRACT_VERSION} and the WASI 0.2 \
-                         packages wasi:cli, wasi:clocks, wasi:io, wasi:random"
+                        "{PACKAGE}{{tensors,collate,models,log,assets}}@{CONTRACT_VERSION}, \
+                         wasi:nn@{NN_VERSION} and the WASI 0.2 packages wasi:cli, wasi:clocks, \
+                         wasi:io, wasi:random"
                     ),
                 });
             }
@@ -181,12 +222,13 @@ mod tests {
     fn roles_of_the_same_track_are_found() {
         let found = world(&[INIT, "consort:inference/preprocess@0.1.7"]).unwrap();
         assert_eq!(found.roles(), [Role::Preprocess]);
-        let both = [
+        let all = [
             INIT,
             "consort:inference/postprocess@0.1.0",
+            "consort:inference/model-handler@0.1.0",
             "consort:inference/preprocess@0.1.0",
         ];
-        assert_eq!(world(&both).unwrap().roles(), Role::ALL);
+        assert_eq!(world(&all).unwrap().roles(), Role::ALL);
     }
 
     #[test]
@@ -229,10 +271,19 @@ mod tests {
             ..Scan::default()
         };
         let plugin = "fetcher".parse().unwrap();
-        let problem = check_imports(&scan, &plugin).unwrap_err().to_string();
+        let check = |scan: &Scan| check_imports(scan, &plugin, &Models::default());
+        let problem = check(&scan).unwrap_err().to_string();
         assert!(problem.contains("`wasi:http/types@0.2.0`"), "{problem}");
         assert!(problem.contains("capabilities = [\"http\"]"), "{problem}");
         assert!(problem.contains("[plugin.fetcher]"), "{problem}");
         assert_eq!(capabilities(&scan), [Capability::Http].into());
+        let scan = Scan {
+            imports: vec![format!("wasi:nn/graph@{NN_VERSION}")],
+            ..Scan::default()
+        };
+        let problem = check(&scan).unwrap_err().to_string();
+        assert!(problem.contains("models = [\"...\"]"), "{problem}");
+        assert!(problem.contains("[plugin.fetcher]"), "{problem}");
+        assert!(capabilities(&scan).is_empty());
     }
 }

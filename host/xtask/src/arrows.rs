@@ -39,7 +39,7 @@ const ROOMS: &[Room] = &[
     Room {
         folder: "host/inference",
         may_use: &[],
-        only: Some(&["bytes", "thiserror"]),
+        only: Some(&["bytes", "smallvec", "thiserror"]),
     },
     Room {
         folder: "host/batching",
@@ -54,6 +54,16 @@ const ROOMS: &[Room] = &[
     Room {
         folder: "host/wasi-nn",
         may_use: &["host/inference"],
+        only: None,
+    },
+    Room {
+        folder: "host/remote",
+        may_use: &["host/inference"],
+        only: None,
+    },
+    Room {
+        folder: "host/import",
+        may_use: &[],
         only: None,
     },
     Room {
@@ -93,6 +103,8 @@ const ROOMS: &[Room] = &[
             "host/batching",
             "host/onnx",
             "host/wasi-nn",
+            "host/remote",
+            "host/import",
             "host/plugin",
             "host/ensemble",
             "host/registry",
@@ -148,8 +160,25 @@ const FENCES: &[Fence] = &[
         inside: &["host/wasi-nn"],
     },
     Fence {
-        crates: &["axum", "hyper", "hyper-util", "tonic", "tower"],
+        crates: &["openvino", "openvino-sys"],
+        inside: &["host/wasi-nn"],
+    },
+    Fence {
+        crates: &["axum", "tonic", "tower"],
         inside: &["host/server"],
+    },
+    Fence {
+        crates: &["hyper", "hyper-util"],
+        inside: &["host/server", "host/remote"],
+    },
+    Fence {
+        crates: &[
+            "rustls",
+            "hyper-rustls",
+            "rustls-native-certs",
+            "tower-service",
+        ],
+        inside: &["host/remote"],
     },
     Fence {
         crates: &["tokio"],
@@ -158,6 +187,7 @@ const FENCES: &[Fence] = &[
             "host/plugin",
             "host/ensemble",
             "host/registry",
+            "host/remote",
             "host/job",
             "host/server",
         ],
@@ -169,6 +199,7 @@ const FENCES: &[Fence] = &[
             "host/plugin",
             "host/ensemble",
             "host/registry",
+            "host/remote",
             "host/server",
         ],
     },

@@ -41,6 +41,21 @@ pub(crate) enum Failure {
     DylibPath(PathBuf),
 
     #[error(
+        "no OpenVINO is pinned for {os} on {arch} (there is one for: {known})\n  what to do: set \
+         OPENVINO_INSTALL_DIR to the folder of an OpenVINO {version} of your own"
+    )]
+    OpenVinoPlatform {
+        os: &'static str,
+        arch: &'static str,
+        known: String,
+        version: &'static str,
+    },
+
+    #[error("OPENVINO_INSTALL_DIR is {path}, and there is nothing\n  what to do: correct it or unset it",
+        path = .0.display())]
+    OpenVinoPath(PathBuf),
+
+    #[error(
         "python3 is {found}, and the Python side of Consort needs {least} or newer\n  what to \
              do: install a newer Python, or set up without it: `cargo xtask setup --no-python`"
     )]

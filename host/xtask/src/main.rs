@@ -34,7 +34,8 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   demo                  identify real files with a real model, and say what to try next
-  setup [--no-python]   fetch and build what the demo and the tests need, outside git
+  setup [--no-python]   fetch and build what the demo and the tests need, outside git;
+        [--openvino]    with it, also the optional OpenVINO
   test                  formatting, dependency arrows, clippy, and every test
   bench [NAME | --list] run the benches, all or those of a name or crate, as one table
   arrows                check that crates depend only on what they may
@@ -48,6 +49,7 @@ enum Task {
     Help,
     Demo,
     Setup(PythonSide),
+    SetupOpenVino(PythonSide),
     Test,
     Bench(Option<String>),
     ListBenches,
@@ -77,6 +79,11 @@ fn run(args: Vec<String>) -> Result<(), Failure> {
         Task::Help => Ok(()),
         Task::Demo => demo::run(&layout, &metadata),
         Task::Setup(python_side) => setup::run(&layout, &metadata, python_side).map(|_| ()),
+        Task::SetupOpenVino(python_side) => {
+            // First, so that the rest finds it there and says so in its place.
+            setup::with_openvino(&layout)?;
+            setup::run(&layout, &metadata, python_side).map(|_| ())
+        }
         Task::Test => test::run(&layout, &metadata),
         Task::Bench(name) => bench::run(&layout, &metadata, name.as_deref()),
         Task::ListBenches => {
@@ -94,6 +101,10 @@ fn parse(args: &[String]) -> Result<Task, Failure> {
         ["demo"] => Ok(Task::Demo),
         ["setup"] => Ok(Task::Setup(PythonSide::With)),
         ["setup", "--no-python"] => Ok(Task::Setup(PythonSide::Without)),
+        ["setup", "--openvino"] => Ok(Task::SetupOpenVino(PythonSide::With)),
+        ["setup", "--no-python", "--openvino"] | ["setup", "--openvino", "--no-python"] => {
+            Ok(Task::SetupOpenVino(PythonSide::Without))
+        }
         ["test"] => Ok(Task::Test),
         ["bench"] => Ok(Task::Bench(None)),
         ["bench", "--list"] => Ok(Task::ListBenches),
@@ -128,6 +139,11 @@ mod tests {
             ("demo", Task::Demo),
             ("setup", Task::Setup(PythonSide::With)),
             ("setup --no-python", Task::Setup(PythonSide::Without)),
+            ("setup --openvino", Task::SetupOpenVino(PythonSide::With)),
+            (
+                "setup --openvino --no-python",
+                Task::SetupOpenVino(PythonSide::Without),
+            ),
             ("test", Task::Test),
             ("bench", Task::Bench(None)),
             ("bench system", Task::Bench(Some("system".to_owned()))),

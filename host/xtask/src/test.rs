@@ -23,6 +23,8 @@ const PYTHON_FOLDERS: [&str; 2] = ["sdk/python", "examples/file-type/python"];
 #[derive(Debug, Default)]
 struct Report {
     sections: Vec<Section>,
+    /// What was left out, and how to have it.
+    skipped: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,20 @@ pub(crate) fn run(layout: &Layout, metadata: &Metadata) -> Result<(), Failure> {
         let program = prepared.environment(layout, program);
         Ok(program.observed(false, |line| count.observe(line))?)
     });
+    match prepared.openvino() {
+        Ok(_) => report.section("OpenVINO", |count| {
+            // Marked as ignored, so that they are left out, and said to be, where it is not
+            // set up.
+            let program = cargo().dir(&layout.root);
+            let program = program.args(["test", "--workspace", "--no-fail-fast"]);
+            let program = program.args(["--test", "openvino", "--", "--ignored"]);
+            let program = prepared.environment(layout, program);
+            Ok(program.observed(false, |line| count.observe(line))?)
+        }),
+        Err(command) => report.skip(format!(
+            "the tests that need OpenVINO, which is not set up; `{command}` does it"
+        )),
+    }
     report.finish()
 }
 
@@ -117,6 +133,11 @@ impl Report {
         });
     }
 
+    fn skip(&mut self, what: String) {
+        println!("\nskipped: {what}");
+        self.skipped.push(what);
+    }
+
     /// All tests together. A section that failed without a failed test (clippy, or a test
     /// program that did not compile) counts as one failure, so that no failure reads as none.
     fn total(&self) -> Count {
@@ -149,6 +170,9 @@ impl Report {
             .collect();
         if !failed.is_empty() {
             println!("failed: {}", failed.join(", "));
+        }
+        for what in &self.skipped {
+            println!("skipped: {what}");
         }
         // The last line of all, for whoever reads only that.
         let total = self.total();

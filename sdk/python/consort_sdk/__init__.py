@@ -1,7 +1,7 @@
 """Write Consort plugins in Python.
 
-A plugin prepares what a model reads or turns what it wrote into an answer. It runs
-inside the host as a sandboxed WebAssembly component, made by `componentize-py`; in plain
+A plugin prepares what a model reads, turns what it wrote into an answer, or stands around
+the model itself. It runs inside the host as a sandboxed WebAssembly component, made by `componentize-py`; in plain
 CPython the same code runs without a host, for unit tests: tensors are plain memory there.
 
     import consort_sdk as consort
@@ -24,7 +24,7 @@ CPython the same code runs without a host, for unit tests: tensors are plain mem
             return {"label": consort.Tensor.single_text(self.labels[best])}
 """
 
-from consort_sdk import log
+from consort_sdk import collate, log
 from consort_sdk.assets import Assets
 from consort_sdk.datatype import (
     BF16,
@@ -45,8 +45,22 @@ from consort_sdk.datatype import (
 )
 from consort_sdk.error import Failed, InvalidInput, PluginError, TensorError
 from consort_sdk.example import Example
-from consort_sdk.plugin import Answer, Forward, Postprocess, Preprocess, export
-from consort_sdk.signature import ANY, Description, Signature, TensorSpec
+from consort_sdk.model import Model
+from consort_sdk.plugin import (
+    Answer,
+    Forward,
+    ModelHandler,
+    Postprocess,
+    Preprocess,
+    export,
+)
+from consort_sdk.signature import (
+    ANY,
+    Description,
+    HandlerDescription,
+    Signature,
+    TensorSpec,
+)
 from consort_sdk.tensor import Tensor
 
 __all__ = [
@@ -64,11 +78,14 @@ __all__ = [
     "FP64",
     "Failed",
     "Forward",
+    "HandlerDescription",
     "INT16",
     "INT32",
     "INT64",
     "INT8",
     "InvalidInput",
+    "Model",
+    "ModelHandler",
     "PluginError",
     "Postprocess",
     "Preprocess",
@@ -80,6 +97,7 @@ __all__ = [
     "UINT32",
     "UINT64",
     "UINT8",
+    "collate",
     "export",
     "log",
 ]

@@ -2,12 +2,12 @@
 
 try:
     from consort_sdk import _host as host
-    from consort_sdk._host import Handle
+    from consort_sdk._host import Handle, fill, split, stack_padded
 except ImportError as _error:
     if _error.name not in ("componentize_py_runtime", "componentize_py_types"):
         raise
-    from consort_sdk._memory import Handle
+    from consort_sdk._memory import Handle, fill, split, stack_padded
 
     host = None
 
-__all__ = ["Handle", "host"]
+__all__ = ["Handle", "fill", "host", "split", "stack_padded"]

@@ -9,14 +9,23 @@ import sys
 from contextlib import contextmanager
 
 from componentize_py_types import Err, Ok
-from wit_world.imports import types
+from wit_world.imports import models, types
 
 from consort_sdk import log
-from consort_sdk._host import Handle, host_datatype
+from consort_sdk._host import Handle, host_datatype, sdk_datatype
 from consort_sdk.assets import HostAssets
-from consort_sdk.error import InvalidInput, PluginError
+from consort_sdk.error import Failed, InvalidInput, PluginError
 from consort_sdk.example import Example
-from consort_sdk.plugin import Answer, Forward, Plugin, Preprocess, defect_text
+from consort_sdk.model import Model
+from consort_sdk.plugin import (
+    Answer,
+    Forward,
+    ModelHandler,
+    Plugin,
+    Preprocess,
+    defect_text,
+    forgetful,
+)
 from consort_sdk.signature import Signature, TensorSpec
 from consort_sdk.tensor import Tensor
 
@@ -40,6 +49,8 @@ def exports(plugin: type[Plugin]) -> dict[str, type]:
 
     if issubclass(plugin, Preprocess):
         return {"WitWorld": WitWorld, "Preprocess": _PreprocessRole}
+    if issubclass(plugin, ModelHandler):
+        return {"WitWorld": WitWorld, "ModelHandler": _ModelHandlerRole}
     return {"WitWorld": WitWorld, "Postprocess": _PostprocessRole}
 
 
@@ -82,6 +93,97 @@ class _PostprocessRole:
         with _defects_logged():
             results = _plugin.postprocess_many(_examples(examples))
         return [outputs(result) for result in results]
+
+
+class _ModelHandlerRole:
+    def describe(self, model):
+        from wit_world.exports.model_handler import BatchHints, Description
+
+        try:
+            description = _plugin.describe(_signature(model))
+        except PluginError as error:
+            raise Err(str(error)) from None
+        except Exception as error:
+            raise Err(defect_text(error)) from None
+        hints = BatchHints(
+            description.max_batch_size,
+            list(description.preferred_batch_sizes),
+            description.ragged,
+        )
+        signature = types.Signature(_specs(description.inputs), _specs(description.outputs))
+        return Description(signature, hints)
+
+    def predict(self, model, examples, args):
+        def outputs(result):
+            return Ok(_named(result)) if isinstance(result, dict) else _error(result)
+
+        given = {arg.name: arg.value.value for arg in args}
+        error = None
+        try:
+            results = _plugin.predict(_HostModel(model), _examples(examples), given)
+        except PluginError as raised:
+            error = forgetful(raised)
+        except Exception as raised:
+            error = Failed(defect_text(raised))
+        if error is not None:
+            raise _error(error)
+        return [outputs(result) for result in results]
+
+
+class _HostModel(Model):
+    """A model of the host's, behind a handle."""
+
+    def __init__(self, handle):
+        self._handle = handle
+
+    @property
+    def name(self):
+        return self._handle.name()
+
+    @property
+    def version(self):
+        return self._handle.version()
+
+    @property
+    def has_batch_axis(self):
+        return self._handle.has_batch_axis()
+
+    @property
+    def signature(self):
+        return _signature(self._handle.signature())
+
+    def infer(self, inputs, args=None):
+        args = [models.Arg(name, _arg_value(name, value)) for name, value in (args or {}).items()]
+        outputs = _asked(self._handle.infer, _named(inputs), args)
+        return {named.name: Tensor(Handle(named.tensor)) for named in outputs}
+
+
+def open_model(name: str) -> Model:
+    return _HostModel(_asked(models.open, name))
+
+
+def _asked(operation, *arguments):
+    """What the host answers; its errors become those of the SDK."""
+    try:
+        return operation(*arguments)
+    except Err as error:
+        # The bindings keep the last error alive: without its frames it keeps no tensors.
+        refused = error.with_traceback(None).value
+    kind = InvalidInput if isinstance(refused, types.Error_InvalidInput) else Failed
+    raise kind(refused.value)
+
+
+def _arg_value(name, value):
+    match value:
+        case bool():
+            return models.ArgValue_Bool(value)
+        case int():
+            return models.ArgValue_Int(value)
+        case float():
+            return models.ArgValue_Float(value)
+        case str():
+            return models.ArgValue_Text(value)
+    raise Failed(f'argument "{name}" is a {type(value).__name__}; bool, int, float or str is expected')
 
 
 class _LogStream:
@@ -137,6 +239,16 @@ def _specs(specs: list[TensorSpec]) -> list[types.TensorSpec]:
         types.TensorSpec(spec.name, host_datatype(spec.datatype), list(spec.shape))
         for spec in specs
     ]
+
+
+def _signature(signature: types.Signature) -> Signature:
+    def specs(given):
+        return [
+            TensorSpec(spec.name, sdk_datatype(spec.datatype), tuple(spec.shape))
+            for spec in given
+        ]
+
+    return Signature(specs(signature.inputs), specs(signature.outputs))
 
 
 def _error(error) -> Err:

@@ -1,4 +1,4 @@
-"""Tensors, assets and log inside a component: the generated bindings, with the SDK's types.
+"""Tensors, collating, assets and log inside a component: the generated bindings, with the SDK's types.
 
 Importing this module fails outside of a component.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import componentize_py_runtime  # noqa: F401  (exists inside a component only)
 from componentize_py_types import Err
-from wit_world.imports import assets, log, tensors
+from wit_world.imports import assets, collate, log, tensors
 
 from consort_sdk.datatype import Datatype
 from consort_sdk.error import Failed, TensorError
@@ -62,6 +62,23 @@ class Handle:
         return cls(_checked(tensors.Tensor.concat, [handle.host for handle in handles], axis))
 
 
+def stack_padded(
+    handles: list[Handle], value: bytes, mask: Datatype | None
+) -> tuple[Handle, Handle | None]:
+    hosts = [handle.host for handle in handles]
+    mask = None if mask is None else _TO_HOST[mask]
+    padded = _checked(collate.stack_padded, hosts, value, mask)
+    return Handle(padded.tensor), None if padded.mask is None else Handle(padded.mask)
+
+
+def split(handle: Handle, lengths: list[int] | None) -> list[Handle]:
+    return [Handle(part) for part in _checked(collate.split, handle.host, lengths)]
+
+
+def fill(datatype: Datatype, shape: list[int], value: bytes) -> Handle:
+    return Handle(_checked(collate.fill, _TO_HOST[datatype], shape, value))
+
+
 def asset_names() -> list[str]:
     return assets.names()
 
@@ -76,6 +93,10 @@ def read_asset(name: str) -> bytes:
 
 def write_log(level: str, message: str) -> None:
     log.log(log.Level[level], message)
+
+
+def sdk_datatype(datatype: tensors.Datatype) -> Datatype:
+    return _FROM_HOST[datatype]
 
 
 def host_datatype(datatype: Datatype) -> tensors.Datatype:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
-from consort_sdk.datatype import Datatype, decode_bytes, encode_bytes
+from consort_sdk.datatype import BYTES, Datatype, decode_bytes, encode, encode_bytes
 from consort_sdk.error import TensorError
 
 
@@ -150,3 +150,50 @@ class Handle:
         """A tensor made by asking for the element at each index."""
         indices = product(*(range(length) for length in shape))
         return Handle(self._datatype, list(shape), [element(list(i)) for i in indices])
+
+
+def stack_padded(
+    handles: list[Handle], value: bytes, mask: Datatype | None
+) -> tuple[Handle, Handle | None]:
+    first = handles[0]
+    for handle in handles:
+        if handle.datatype() is not first.datatype():
+            raise TensorError(f"{first.datatype()} and {handle.datatype()} cannot be stacked")
+        if len(handle.shape()) != len(first.shape()):
+            raise TensorError(
+                f"shapes {first.shape()} and {handle.shape()} have different numbers of axes"
+            )
+    longest = [max(lengths) for lengths in zip(*(handle.shape() for handle in handles))]
+    tensor = Handle.stack([handle.pad(longest, value) for handle in handles])
+    if mask is None:
+        return tensor, None
+    if mask is BYTES:
+        raise TensorError(
+            "a mask of BYTES says nothing: choose a datatype of numbers or BOOL"
+        )
+    one, zero = encode(mask, [1]), encode(mask, [0])
+    ones = [fill(mask, handle.shape(), one).pad(longest, zero) for handle in handles]
+    return tensor, Handle.stack(ones)
+
+
+def split(handle: Handle, lengths: list[int] | None) -> list[Handle]:
+    shape = handle.shape()
+    if not shape:
+        raise TensorError("a scalar has no first axis to take apart")
+    count, row = shape[0], shape[1:]
+    if lengths is not None and len(lengths) != count:
+        raise TensorError(f"{len(lengths)} lengths are given for {count} parts")
+    if lengths is not None and not row:
+        raise TensorError("the parts are scalars: they have no axis to cut")
+    parts = []
+    for index in range(count):
+        whole = [(0, length) for length in row]
+        part = handle.slice([(index, index + 1), *whole]).reshape(row)
+        if lengths is not None:
+            part = part.slice([(0, lengths[index]), *whole[1:]])
+        parts.append(part)
+    return parts
+
+
+def fill(datatype: Datatype, shape: list[int], value: bytes) -> Handle:
+    return Handle.create(datatype, shape, value * prod(shape))

@@ -11,7 +11,8 @@ from consort_sdk._backend import host
 from consort_sdk.assets import Assets
 from consort_sdk.error import Failed, PluginError
 from consort_sdk.example import Example
-from consort_sdk.signature import Description, Signature
+from consort_sdk.model import Args, Model
+from consort_sdk.signature import Description, HandlerDescription, Signature
 from consort_sdk.tensor import Tensor
 
 #: The tensors that a role gives back, by name.
@@ -80,19 +81,44 @@ class Postprocess(Plugin):
         return [_attempt(self.postprocess, example) for example in examples]
 
 
+class ModelHandler(Plugin):
+    """The role around a model: collates examples into what the model reads, calls it any
+    number of times, and splits what it wrote. `consort_sdk.collate` does both on the host."""
+
+    @abstractmethod
+    def describe(self, model: Signature) -> HandlerDescription:
+        """What this role is around a model, given what one call of the model takes and gives
+        (its batch axis included, if it has one). Called once after `__init__` for each
+        granted model. An error says why it is none for that model."""
+
+    @abstractmethod
+    def predict(
+        self, model: Model, examples: Sequence[Example], args: Args
+    ) -> Sequence[Outputs | PluginError]:
+        """Predicts on a batch of one tenant's examples: exactly one result each, in order;
+        return an error for an example that failed. An error that is raised fails the batch,
+        which the host then runs again in halves until the example at fault is alone.
+
+        Keep no reference to `model` beyond this call."""
+
+
+_ROLES = (Preprocess, Postprocess, ModelHandler)
+
+
 def export(plugin: type[Plugin]) -> type[Plugin]:
     """Makes the component of this module's plugin: decorate one class with it.
 
     The module must be the one named to `componentize-py`. In plain CPython it only checks
     the class.
     """
-    if not issubclass(plugin, (Preprocess, Postprocess)):
-        raise TypeError(f"{plugin.__name__} derives from neither Preprocess nor Postprocess")
-    if issubclass(plugin, Preprocess) and issubclass(plugin, Postprocess):
-        # Both roles have a `describe`, and one class can have only one.
+    roles = [role.__name__ for role in _ROLES if issubclass(plugin, role)]
+    if not roles:
+        names = ", ".join(role.__name__ for role in _ROLES)
+        raise TypeError(f"{plugin.__name__} derives from none of {names}")
+    if len(roles) > 1:
+        # Each role has a `describe`, and one class can have only one.
         raise TypeError(
-            f"{plugin.__name__} derives from both Preprocess and Postprocess; "
-            "write a component for each"
+            f"{plugin.__name__} derives from {' and '.join(roles)}; write a component for each"
         )
     missing = ", ".join(sorted(plugin.__abstractmethods__))
     if missing:

@@ -40,6 +40,34 @@ class Signature:
 
 
 @dataclass
+class HandlerDescription:
+    """What a model handler is from outside, and how it wants its batches."""
+
+    inputs: list[TensorSpec] = field(default_factory=list)
+    outputs: list[TensorSpec] = field(default_factory=list)
+    #: The most examples that one `predict` takes; `None` for any number.
+    max_batch_size: int | None = None
+    #: Sizes at which it runs best, in rising order; empty when unknown.
+    preferred_batch_sizes: list[int] = field(default_factory=list)
+    #: Whether examples whose shapes differ may come in one batch, because `predict` pads them.
+    ragged: bool = False
+
+    def input(
+        self, name: str, datatype: Datatype, shape: Sequence[int | None]
+    ) -> HandlerDescription:
+        """Adds a tensor that the role reads, without a batch axis."""
+        self.inputs.append(TensorSpec(name, datatype, tuple(shape)))
+        return self
+
+    def output(
+        self, name: str, datatype: Datatype, shape: Sequence[int | None]
+    ) -> HandlerDescription:
+        """Adds a tensor that the role writes, without a batch axis."""
+        self.outputs.append(TensorSpec(name, datatype, tuple(shape)))
+        return self
+
+
+@dataclass
 class Description:
     """What a pre-processor reads, what it forwards, and what it answers with when it
     answers by itself."""

@@ -51,6 +51,10 @@ class HostTensor:
         assert isinstance(datatype, HostDatatype) and isinstance(data, bytes)
         return cls(checked(_memory.Handle.create, Datatype[datatype.name], shape, data))
 
+    @classmethod
+    def create_from_parts(cls, datatype, shape, parts):
+        return cls.create(datatype, shape, b"".join(parts))
+
     def datatype(self):
         return HostDatatype[self._handle.datatype().name]
 
@@ -111,18 +115,72 @@ ErrorFailed = record("ErrorFailed", "value")
 HostDescription = record("HostDescription", "signature", "answers")
 OutcomeForward = record("OutcomeForward", "value")
 OutcomeAnswer = record("OutcomeAnswer", "value")
+Padded = record("Padded", "tensor", "mask")
+Arg = record("Arg", "name", "value")
+ArgValueBool = record("ArgValueBool", "value")
+ArgValueInt = record("ArgValueInt", "value")
+ArgValueFloat = record("ArgValueFloat", "value")
+ArgValueText = record("ArgValueText", "value")
+HandlerDescription = record("HandlerDescription", "signature", "hints")
+BatchHints = record("BatchHints", "max_batch_size", "preferred_batch_sizes", "ragged")
+
+
+def stack_padded(tensors, value, mask):
+    assert isinstance(value, bytes)
+    handles = [tensor._handle for tensor in tensors]
+    mask = None if mask is None else Datatype[mask.name]
+    tensor, made = checked(_memory.stack_padded, handles, value, mask)
+    return Padded(HostTensor(tensor), None if made is None else HostTensor(made))
+
+
+def split(tensor, lengths):
+    return [HostTensor(part) for part in checked(_memory.split, tensor._handle, lengths)]
+
+
+def fill(datatype, shape, value):
+    return HostTensor(checked(_memory.fill, Datatype[datatype.name], shape, value))
+
+
+class HostModel:
+    """A model that answers with what it is told."""
+
+    def __init__(self, name, signature, infer):
+        self._name, self._signature, self._infer = name, signature, infer
+
+    def name(self):
+        return self._name
+
+    def version(self):
+        return "7"
+
+    def has_batch_axis(self):
+        return True
+
+    def signature(self):
+        return self._signature
+
+    def infer(self, inputs, args):
+        assert all(isinstance(named.tensor, HostTensor) for named in inputs)
+        outputs = self._infer({named.name: named.tensor for named in inputs}, args)
+        return [NamedTensor(name, tensor) for name, tensor in outputs.items()]
 
 
 @contextmanager
-def component(assets=None, logged=None):
+def component(assets=None, logged=None, models=None):
     """Inside, `import consort_sdk` finds itself in a component. Log lines go to `logged`."""
     assets = assets or {}
+    models = models or {}
     logged = [] if logged is None else logged
 
     def read(name):
         if name not in assets:
             raise Err(f'there is no asset "{name}"')
         return assets[name]
+
+    def open_model(name):
+        if name not in models:
+            raise Err(ErrorFailed(f'the model "{name}" is not granted'))
+        return models[name]
 
     contents = {
         "componentize_py_runtime": {},
@@ -134,7 +192,25 @@ def component(assets=None, logged=None):
             "Outcome_Forward": OutcomeForward,
             "Outcome_Answer": OutcomeAnswer,
         },
+        "wit_world.exports.model_handler": {
+            "BatchHints": BatchHints,
+            "Description": HandlerDescription,
+        },
         "wit_world.imports": {},
+        "wit_world.imports.collate": {
+            "Padded": Padded,
+            "fill": fill,
+            "split": split,
+            "stack_padded": stack_padded,
+        },
+        "wit_world.imports.models": {
+            "Arg": Arg,
+            "ArgValue_Bool": ArgValueBool,
+            "ArgValue_Float": ArgValueFloat,
+            "ArgValue_Int": ArgValueInt,
+            "ArgValue_Text": ArgValueText,
+            "open": open_model,
+        },
         "wit_world.imports.assets": {"names": lambda: sorted(assets), "read": read},
         "wit_world.imports.log": {
             "Level": Level,

@@ -44,6 +44,35 @@ class Post(consort.Postprocess):
         consort.log.debug(f"label {n}")
         return {"label": consort.Tensor.single_text(self.labels[n])}
 """,
+    "glue": """
+import consort_sdk as consort
+from consort_sdk import collate
+
+@consort.export
+class Glue(consort.ModelHandler):
+    def describe(self, model):
+        [ids] = model.inputs
+        if ids.shape != (consort.ANY, consort.ANY):
+            raise consort.Failed(f"the model reads {ids.shape}")
+        described = consort.HandlerDescription(max_batch_size=64, ragged=True)
+        return described.input("ids", ids.datatype, [consort.ANY]).output(
+            "scores", consort.INT64, [consort.ANY]
+        )
+
+    def predict(self, model, examples, args):
+        if args.get("refuse"):
+            raise consort.InvalidInput("refused")
+        lists = [example.tensor("ids") for example in examples]
+        lengths = [tensor.shape[0] for tensor in lists]
+        ids, mask = collate.stack_padded(lists, 0, consort.INT64)
+        other = consort.Model.open("other") if args.get("other") else model
+        outputs = other.infer({"ids": ids, "mask": mask}, {**args, "depth": 2})
+        scores = collate.split(outputs["scores"], lengths)
+        results = [{"scores": each} for each in scores]
+        if args.get("fail first"):
+            results[0] = consort.Failed("the first")
+        return results
+""",
     "pre": """
 import consort_sdk as consort
 
@@ -221,6 +250,80 @@ class APreprocessor(unittest.TestCase):
             self.assertEqual(backend.host_datatype(datatype).name, datatype.name)
 
 
+class AModelHandler(unittest.TestCase):
+    def setUp(self):
+        self.asked = []
+        spec = host.HostTensorSpec("ids", host.HostDatatype.INT64, [None, None])
+        self.signature = host.HostSignature([spec], [])
+        self.model = host.HostModel("bert", self.signature, self.infer)
+        inside = host.component()
+        inside.__enter__()
+        self.addCleanup(inside.__exit__, None, None, None)
+        self.module = plugin("glue")
+        self.module.WitWorld().init("")
+
+    def infer(self, inputs, args):
+        self.asked.append((inputs, args))
+        return {"scores": inputs["ids"]}
+
+    def predict(self, *lists, args=()):
+        examples = [example("ids", "INT64", [len(ids)], ids) for ids in lists]
+        return self.module.ModelHandler().predict(self.model, examples, list(args))
+
+    def values(self, tensor):
+        sdk = importlib.import_module("consort_sdk.datatype")
+        return list(sdk.decode(sdk.INT64, tensor.read()))
+
+    def test_it_describes_itself_by_the_model(self):
+        description = self.module.ModelHandler().describe(self.signature)
+        [ids] = description.signature.inputs
+        self.assertEqual((ids.name, ids.shape), ("ids", [None]))
+        self.assertEqual(description.hints, host.BatchHints(64, [], True))
+        self.signature.inputs[0].shape = [None]
+        with self.assertRaises(host.Err) as raised:
+            self.module.ModelHandler().describe(self.signature)
+        self.assertEqual(raised.exception.value, "the model reads (None,)")
+
+    def test_it_pads_calls_and_splits(self):
+        arg = host.Arg("top", host.ArgValueFloat(0.5))
+        results = self.predict([7], [1, 2, 3], args=[arg])
+        scores = [self.values(result.value[0].tensor) for result in results]
+        self.assertEqual(scores, [[7], [1, 2, 3]])
+        [(inputs, args)] = self.asked
+        self.assertEqual(self.values(inputs["ids"]), [7, 0, 0, 1, 2, 3])
+        self.assertEqual(self.values(inputs["mask"]), [1, 0, 0, 1, 1, 1])
+        self.assertEqual(args, [arg, host.Arg("depth", host.ArgValueInt(2))])
+
+    def test_errors_are_one_examples_or_the_batchs(self):
+        told = host.Arg("fail first", host.ArgValueBool(True))
+        results = self.predict([1], [2], args=[told])
+        self.assertEqual(results[0].value, host.ErrorFailed("the first"))
+        self.assertIsInstance(results[1], host.Ok)
+        for name, error in [
+            ("refuse", host.ErrorInvalidInput("refused")),
+            ("other", host.ErrorFailed('the model "other" is not granted')),
+        ]:
+            with self.assertRaises(host.Err) as raised:
+                self.predict([1], args=[host.Arg(name, host.ArgValueBool(True))])
+            self.assertEqual(raised.exception.value, error)
+
+    def test_a_models_error_keeps_its_fault(self):
+        def refuse(inputs, args):
+            raise host.Err(host.ErrorInvalidInput("too long"))
+
+        self.model._infer = refuse
+        with self.assertRaises(host.Err) as raised:
+            self.predict([1])
+        self.assertEqual(raised.exception.value, host.ErrorInvalidInput("too long"))
+
+    def test_a_model_tells_of_itself(self):
+        component = importlib.import_module("consort_sdk._component")
+        model = component._HostModel(self.model)
+        self.assertEqual((model.name, model.version), ("bert", "7"))
+        self.assertTrue(model.has_batch_axis)
+        self.assertEqual(model.signature.inputs[0].shape, (None, None))
+
+
 class TheFakes(unittest.TestCase):
     def test_they_name_what_the_contract_names(self):
         """The fakes would be worthless if `wit/` had other functions and datatypes."""
@@ -233,6 +336,12 @@ class TheFakes(unittest.TestCase):
         ]
         fakes = [name for name in vars(host.HostTensor) if not name.startswith("_")]
         self.assertEqual(sorted(fakes), sorted(functions))
+        for interface, fake in [("models", host.HostModel), ("collate", host)]:
+            text = (Path(__file__).parents[3] / "wit" / f"{interface}.wit").read_text()
+            for line in text.splitlines():
+                name = line.split(":")[0].strip().replace("-", "_")
+                if "func(" in line and name != "open":
+                    self.assertTrue(hasattr(fake, name), name)
         listed = wit[wit.index("enum datatype") : wit.index("variant tensor-error")]
         names = [
             line.strip().strip("%,").upper()

@@ -113,7 +113,7 @@ class Roles(unittest.TestCase):
 
     def test_export_checks_the_class(self):
         self.assertIs(consort.export(Halves), Halves)
-        with self.assertRaisesRegex(TypeError, "Exports derives from neither"):
+        with self.assertRaisesRegex(TypeError, "Exports derives from none of"):
 
             @consort.export
             class Exports:
@@ -125,7 +125,7 @@ class Roles(unittest.TestCase):
             class Half(consort.Postprocess):
                 pass
 
-        with self.assertRaisesRegex(TypeError, "derives from both"):
+        with self.assertRaisesRegex(TypeError, "derives from Preprocess and Postprocess"):
 
             @consort.export
             class Both(Halves, consort.Postprocess):

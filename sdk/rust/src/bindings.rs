@@ -24,6 +24,7 @@ pub mod plugin {
             world plugin {
                 include consort:inference/plugin@0.1.0;
                 import consort:inference/types@0.1.0;
+                import consort:inference/columns@0.1.0;
             }
         ",
         world: "consort:sdk/plugin",
@@ -75,4 +76,70 @@ pub mod postprocess {
     pub use exports::consort::inference::postprocess::*;
 }
 
-pub use plugin::consort::inference::{assets, log, tensors, types};
+/// The role `model-handler`.
+pub mod model_handler {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package consort:sdk;
+            world model-handler {
+                export consort:inference/model-handler@0.1.0;
+            }
+        ",
+        world: "consort:sdk/model-handler",
+        pub_export_macro: true,
+        export_macro_name: "export_model_handler",
+        with: {
+            "consort:inference/tensors@0.1.0": crate::bindings::tensors,
+            "consort:inference/types@0.1.0": crate::bindings::types,
+            "consort:inference/models@0.1.0": crate::bindings::models,
+        },
+    });
+    pub use exports::consort::inference::model_handler::*;
+}
+
+/// The companion of `preprocess` that takes examples as columns.
+pub mod preprocess_columns {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package consort:sdk;
+            world preprocess-columns {
+                export consort:inference/preprocess-columns@0.1.0;
+            }
+        ",
+        world: "consort:sdk/preprocess-columns",
+        pub_export_macro: true,
+        export_macro_name: "export_preprocess_columns",
+        with: {
+            "consort:inference/tensors@0.1.0": crate::bindings::tensors,
+            "consort:inference/types@0.1.0": crate::bindings::types,
+            "consort:inference/columns@0.1.0": crate::bindings::columns,
+        },
+    });
+    pub use exports::consort::inference::preprocess_columns::*;
+}
+
+/// The companion of `postprocess` that takes examples as columns.
+pub mod postprocess_columns {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package consort:sdk;
+            world postprocess-columns {
+                export consort:inference/postprocess-columns@0.1.0;
+            }
+        ",
+        world: "consort:sdk/postprocess-columns",
+        pub_export_macro: true,
+        export_macro_name: "export_postprocess_columns",
+        with: {
+            "consort:inference/tensors@0.1.0": crate::bindings::tensors,
+            "consort:inference/types@0.1.0": crate::bindings::types,
+            "consort:inference/columns@0.1.0": crate::bindings::columns,
+        },
+    });
+    pub use exports::consort::inference::postprocess_columns::*;
+}
+
+pub use plugin::consort::inference::{assets, collate, columns, log, models, tensors, types};

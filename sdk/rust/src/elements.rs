@@ -1,6 +1,7 @@
 //! What a tensor's content looks like to the plugin once it was read: numbers in place,
 //! or byte strings. Nothing here calls the host.
 
+use crate::raw::Raw;
 use crate::{Element, TensorError};
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -16,7 +17,7 @@ pub struct Elements<T: Element> {
 #[derive(Clone)]
 enum Storage<T> {
     /// The bytes as they came, which are aligned and valid for `T`.
-    InPlace(Vec<u8>),
+    InPlace(Raw),
     /// Copied, since the bytes were not aligned for `T`.
     Copied(Vec<T>),
 }
@@ -24,7 +25,7 @@ enum Storage<T> {
 /// The elements of a `BYTES` tensor, read once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ByteStrings {
-    data: Vec<u8>,
+    data: Raw,
     /// Where each element lies in `data`, without its length.
     ranges: Vec<Range<usize>>,
 }
@@ -33,7 +34,7 @@ pub struct ByteStrings {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ByteString {
     /// The element behind its four bytes of length.
-    data: Vec<u8>,
+    data: Raw,
 }
 
 /// Bytes of the length that stands before each element of a `BYTES` tensor.
@@ -44,7 +45,8 @@ pub(crate) const LENGTH_BYTES: usize = size_of::<u32>();
 impl<T: Element> Elements<T> {
     /// Reads `bytes` as elements without a copy where their alignment allows it. (Memory
     /// from wasm's allocator is always aligned well enough.)
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<Self, TensorError> {
+    pub(crate) fn from_bytes(bytes: impl Into<Raw>) -> Result<Self, TensorError> {
+        let bytes = bytes.into();
         let is_aligned = bytes.as_ptr().addr().is_multiple_of(align_of::<T>());
         let storage = if is_aligned {
             <[T]>::try_ref_from_bytes(&bytes).map_err(|_| bad_elements::<T>(&bytes))?;
@@ -99,7 +101,8 @@ fn bad_elements<T: Element>(bytes: &[u8]) -> TensorError {
 
 impl ByteStrings {
     /// Finds the elements in a `BYTES` tensor's data.
-    pub(crate) fn from_bytes(data: Vec<u8>) -> Result<Self, TensorError> {
+    pub(crate) fn from_bytes(data: impl Into<Raw>) -> Result<Self, TensorError> {
+        let data = data.into();
         let ranges = ranges(&data)?;
         Ok(Self { data, ranges })
     }
@@ -148,7 +151,8 @@ impl fmt::Debug for ByteStrings {
 
 impl ByteString {
     /// The element of a `BYTES` tensor that must hold exactly one.
-    pub(crate) fn from_bytes(data: Vec<u8>) -> Result<Self, TensorError> {
+    pub(crate) fn from_bytes(data: impl Into<Raw>) -> Result<Self, TensorError> {
+        let data = data.into();
         let length = data.first_chunk().copied().map(u32::from_le_bytes);
         let is_single = length.is_some_and(|length| {
             data.len().checked_sub(LENGTH_BYTES) == usize::try_from(length).ok()
@@ -168,9 +172,10 @@ impl ByteString {
     }
 
     /// The element as text of its own.
-    pub fn into_string(mut self) -> Result<String, TensorError> {
-        self.data.drain(..LENGTH_BYTES);
-        String::from_utf8(self.data).map_err(|error| not_text(0, error.utf8_error()))
+    pub fn into_string(self) -> Result<String, TensorError> {
+        let mut data = self.data.into_vec();
+        data.drain(..LENGTH_BYTES);
+        String::from_utf8(data).map_err(|error| not_text(0, error.utf8_error()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a role is given and what it gives back.
 
 use crate::{ByteString, ByteStrings, Element, Elements, Error, Tensor};
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::rc::Rc;
 
 /// One item to work on.
 ///
@@ -8,14 +11,20 @@ use crate::{ByteString, ByteStrings, Element, Elements, Error, Tensor};
 /// In a unit test, make one with [`Example::from_tensors`].
 #[derive(Debug, Default)]
 pub struct Example {
-    key: Option<String>,
-    tensors: Vec<(String, Tensor)>,
+    key: OnceCell<Option<String>>,
+    /// Where to ask for the key when somebody wants to know it.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        expect(dead_code, reason = "native examples have their keys with them")
+    )]
+    index: Option<u32>,
+    tensors: Vec<(Rc<str>, Tensor)>,
 }
 
 /// Named tensors that a role gives back.
 #[derive(Debug, Default)]
 pub struct Outputs {
-    tensors: Vec<(String, Tensor)>,
+    tensors: Vec<(Cow<'static, str>, Tensor)>,
 }
 
 /// What a pre-processor made of one example.
@@ -31,31 +40,43 @@ pub enum Outcome {
 
 impl Example {
     /// An example of named tensors, for unit tests.
-    pub fn from_tensors<N: Into<String>>(tensors: impl IntoIterator<Item = (N, Tensor)>) -> Self {
+    pub fn from_tensors<N: AsRef<str>>(tensors: impl IntoIterator<Item = (N, Tensor)>) -> Self {
+        let tensors = tensors.into_iter();
         Self {
-            key: None,
-            tensors: named(tensors),
+            key: OnceCell::from(None),
+            index: None,
+            tensors: tensors
+                .map(|(name, tensor)| (name.as_ref().into(), tensor))
+                .collect(),
         }
     }
 
     /// The same with a key.
     pub fn with_key(self, key: impl Into<String>) -> Self {
         Self {
-            key: Some(key.into()),
+            key: OnceCell::from(Some(key.into())),
             ..self
         }
     }
 
     /// The caller's key, for messages. The host forwards it by itself.
     pub fn key(&self) -> Option<&str> {
-        self.key.as_deref()
+        self.key.get_or_init(|| self.ask_key()).as_deref()
+    }
+
+    #[cfg(target_family = "wasm")]
+    fn ask_key(&self) -> Option<String> {
+        self.index.and_then(crate::bindings::columns::key)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn ask_key(&self) -> Option<String> {
+        None
     }
 
     /// The tensors and their names.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
-        self.tensors
-            .iter()
-            .map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors.iter().map(|(name, tensor)| (&**name, tensor))
     }
 
     /// A tensor by name.
@@ -103,8 +124,22 @@ impl Example {
     }
 
     #[cfg(target_family = "wasm")]
-    pub(crate) fn from_parts(key: Option<String>, tensors: Vec<(String, Tensor)>) -> Self {
-        Self { key, tensors }
+    pub(crate) fn from_parts(key: Option<String>, tensors: Vec<(Rc<str>, Tensor)>) -> Self {
+        Self {
+            key: OnceCell::from(key),
+            index: None,
+            tensors,
+        }
+    }
+
+    /// The example of that index in a call that came as columns.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn of_columns(index: u32, tensors: Vec<(Rc<str>, Tensor)>) -> Self {
+        Self {
+            key: OnceCell::new(),
+            index: Some(index),
+            tensors,
+        }
     }
 }
 
@@ -118,16 +153,14 @@ impl Outputs {
 
     /// Adds a tensor.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, tensor: Tensor) -> Self {
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, tensor: Tensor) -> Self {
         self.tensors.push((name.into(), tensor));
         self
     }
 
     /// The tensors and their names.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
-        self.tensors
-            .iter()
-            .map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors.iter().map(|(name, tensor)| (&**name, tensor))
     }
 
     /// A tensor by name.
@@ -136,12 +169,12 @@ impl Outputs {
     }
 
     #[cfg(target_family = "wasm")]
-    pub(crate) fn into_tensors(self) -> Vec<(String, Tensor)> {
+    pub(crate) fn into_tensors(self) -> Vec<(Cow<'static, str>, Tensor)> {
         self.tensors
     }
 }
 
-impl<N: Into<String>, const LEN: usize> From<[(N, Tensor); LEN]> for Outputs {
+impl<N: Into<Cow<'static, str>>, const LEN: usize> From<[(N, Tensor); LEN]> for Outputs {
     fn from(tensors: [(N, Tensor); LEN]) -> Self {
         Self {
             tensors: named(tensors),
@@ -149,7 +182,7 @@ impl<N: Into<String>, const LEN: usize> From<[(N, Tensor); LEN]> for Outputs {
     }
 }
 
-impl<N: Into<String>> FromIterator<(N, Tensor)> for Outputs {
+impl<N: Into<Cow<'static, str>>> FromIterator<(N, Tensor)> for Outputs {
     fn from_iter<I: IntoIterator<Item = (N, Tensor)>>(tensors: I) -> Self {
         Self {
             tensors: named(tensors),
@@ -171,24 +204,26 @@ impl Outcome {
     }
 }
 
-fn named<N: Into<String>>(tensors: impl IntoIterator<Item = (N, Tensor)>) -> Vec<(String, Tensor)> {
+fn named<N: Into<Cow<'static, str>>>(
+    tensors: impl IntoIterator<Item = (N, Tensor)>,
+) -> Vec<(Cow<'static, str>, Tensor)> {
     tensors
         .into_iter()
         .map(|(name, tensor)| (name.into(), tensor))
         .collect()
 }
 
-fn find<'a>(tensors: &'a [(String, Tensor)], name: &str) -> Option<&'a Tensor> {
+fn find<'a, N: AsRef<str>>(tensors: &'a [(N, Tensor)], name: &str) -> Option<&'a Tensor> {
     tensors
         .iter()
-        .find(|(known, _)| known == name)
+        .find(|(known, _)| known.as_ref() == name)
         .map(|(_, tensor)| tensor)
 }
 
-fn names(tensors: &[(String, Tensor)]) -> String {
+fn names<N: AsRef<str>>(tensors: &[(N, Tensor)]) -> String {
     let names: Vec<_> = tensors
         .iter()
-        .map(|(name, _)| format!("\"{name}\""))
+        .map(|(name, _)| format!("\"{}\"", name.as_ref()))
         .collect();
     if names.is_empty() {
         "none".to_owned()

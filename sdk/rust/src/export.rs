@@ -5,26 +5,29 @@
 ///
 /// - `consort_sdk::export!(MyPlugin: preprocess);`
 /// - `consort_sdk::export!(MyPlugin: postprocess);`
-/// - `consort_sdk::export!(MyPlugin: preprocess, postprocess);`
+/// - `consort_sdk::export!(MyPlugin: model_handler);`
+/// - `consort_sdk::export!(MyPlugin: preprocess, postprocess);`, or any other list of them.
 ///
 /// In a native build it only checks that the type implements the traits.
 #[macro_export]
 macro_rules! export {
-    ($plugin:ty: preprocess $(,)?) => {
+    ($plugin:ty: $($role:ident),+ $(,)?) => {
+        $($crate::__requires!($plugin, $role);)+
+        $crate::__export_component!($plugin, [$($role)+]);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __requires {
+    ($plugin:ty, preprocess) => {
         const _: () = $crate::export::requires_preprocess::<$plugin>();
-        $crate::__export_component!($plugin, [preprocess]);
     };
-    ($plugin:ty: postprocess $(,)?) => {
+    ($plugin:ty, postprocess) => {
         const _: () = $crate::export::requires_postprocess::<$plugin>();
-        $crate::__export_component!($plugin, [postprocess]);
     };
-    ($plugin:ty: preprocess, postprocess $(,)?) => {
-        const _: () = $crate::export::requires_preprocess::<$plugin>();
-        const _: () = $crate::export::requires_postprocess::<$plugin>();
-        $crate::__export_component!($plugin, [preprocess postprocess]);
-    };
-    ($plugin:ty: postprocess, preprocess $(,)?) => {
-        $crate::export!($plugin: preprocess, postprocess);
+    ($plugin:ty, model_handler) => {
+        const _: () = $crate::export::requires_model_handler::<$plugin>();
     };
 }
 
@@ -35,6 +38,10 @@ pub const fn requires_preprocess<P: crate::Preprocess>() {}
 /// Fails to compile for a type that cannot play the role.
 #[doc(hidden)]
 pub const fn requires_postprocess<P: crate::Postprocess>() {}
+
+/// Fails to compile for a type that cannot play the role.
+#[doc(hidden)]
+pub const fn requires_model_handler<P: crate::ModelHandler>() {}
 
 #[doc(hidden)]
 #[macro_export]
@@ -89,6 +96,8 @@ macro_rules! __remember_inputs {
         let signature = <$plugin as $crate::Postprocess>::describe($slot.plugin());
         $slot.set_postprocess_inputs(signature.inputs);
     };
+    // What it reads depends on the model.
+    ($plugin:ty, $slot:ident, model_handler) => {};
 }
 
 #[doc(hidden)]
@@ -120,6 +129,19 @@ macro_rules! __export_role {
         $crate::bindings::preprocess::export_preprocess!(
             $component with_types_in $crate::bindings::preprocess
         );
+
+        impl $crate::bindings::preprocess_columns::Guest for $component {
+            fn process(
+                count: u32,
+                columns: ::std::vec::Vec<$crate::bindings::types::NamedTensor>,
+            ) -> $crate::bindings::columns::Results {
+                $slot.with(|slot| $crate::export::preprocess_columns(slot, count, columns))
+            }
+        }
+
+        $crate::bindings::preprocess_columns::export_preprocess_columns!(
+            $component with_types_in $crate::bindings::preprocess_columns
+        );
     };
     ($plugin:ty, $component:ident, $slot:ident, postprocess) => {
         impl $crate::bindings::postprocess::Guest for $component {
@@ -146,6 +168,51 @@ macro_rules! __export_role {
         $crate::bindings::postprocess::export_postprocess!(
             $component with_types_in $crate::bindings::postprocess
         );
+
+        impl $crate::bindings::postprocess_columns::Guest for $component {
+            fn process(
+                count: u32,
+                columns: ::std::vec::Vec<$crate::bindings::types::NamedTensor>,
+            ) -> $crate::bindings::columns::Results {
+                $slot.with(|slot| $crate::export::postprocess_columns(slot, count, columns))
+            }
+        }
+
+        $crate::bindings::postprocess_columns::export_postprocess_columns!(
+            $component with_types_in $crate::bindings::postprocess_columns
+        );
+    };
+    ($plugin:ty, $component:ident, $slot:ident, model_handler) => {
+        impl $crate::bindings::model_handler::Guest for $component {
+            fn describe(
+                model: $crate::bindings::types::Signature,
+            ) -> ::core::result::Result<
+                $crate::bindings::model_handler::Description,
+                ::std::string::String,
+            > {
+                $slot.with(|slot| $crate::export::describe_handler(slot, model))
+            }
+
+            fn predict(
+                model: &$crate::bindings::models::Model,
+                examples: ::std::vec::Vec<$crate::bindings::types::Example>,
+                args: ::std::vec::Vec<$crate::bindings::models::Arg>,
+            ) -> ::core::result::Result<
+                ::std::vec::Vec<
+                    ::core::result::Result<
+                        ::std::vec::Vec<$crate::bindings::types::NamedTensor>,
+                        $crate::bindings::types::Error,
+                    >,
+                >,
+                $crate::bindings::types::Error,
+            > {
+                $slot.with(|slot| $crate::export::predict(slot, model, examples, args))
+            }
+        }
+
+        $crate::bindings::model_handler::export_model_handler!(
+            $component with_types_in $crate::bindings::model_handler
+        );
     };
 }
 
@@ -155,10 +222,13 @@ pub use component::*;
 /// What the expanded code calls; only the macros above use it.
 #[cfg(target_family = "wasm")]
 mod component {
-    use crate::bindings::{preprocess, types};
-    use crate::{Assets, Description, Dim, Error, Example, Outcome, Outputs, Plugin};
-    use crate::{Postprocess, Preprocess, Signature, Tensor, TensorSpec};
+    use crate::bindings::{columns, model_handler, models, preprocess, types};
+    use crate::host::{Column, in_columns};
+    use crate::results::Results;
+    use crate::{Args, Assets, Description, Dim, Dims, Error, Example, Model, ModelHandler};
+    use crate::{Outcome, Outputs, Plugin, Postprocess, Preprocess, Signature, Tensor, TensorSpec};
     use std::cell::OnceCell;
+    use std::rc::Rc;
 
     /// Where the plugin lives between calls, and what it promised to read: the host gives
     /// it nothing else, so that the datatypes need not be asked for.
@@ -235,8 +305,8 @@ mod component {
             .preprocess_many(&examples)
             .into_iter()
             .map(|outcome| match outcome {
-                Ok(Outcome::Forward(outputs)) => Ok(preprocess::Outcome::Forward(tensors(outputs))),
-                Ok(Outcome::Answer(outputs)) => Ok(preprocess::Outcome::Answer(tensors(outputs))),
+                Ok(Outcome::Forward(outputs)) => tensors(outputs).map(preprocess::Outcome::Forward),
+                Ok(Outcome::Answer(outputs)) => tensors(outputs).map(preprocess::Outcome::Answer),
                 Err(failure) => Err(error(failure)),
             })
             .collect()
@@ -251,8 +321,63 @@ mod component {
         slot.plugin()
             .postprocess_many(&examples)
             .into_iter()
-            .map(|outputs| outputs.map(tensors).map_err(error))
+            .map(|outputs| tensors(outputs.map_err(error)?))
             .collect()
+    }
+
+    #[doc(hidden)]
+    pub fn describe_handler<P: ModelHandler>(
+        slot: &Slot<P>,
+        model: types::Signature,
+    ) -> Result<model_handler::Description, String> {
+        let described = slot.plugin().describe(&model.into());
+        let description = described.map_err(|error| error.to_string())?;
+        Ok(model_handler::Description {
+            signature: types::Signature {
+                inputs: specs(description.inputs),
+                outputs: specs(description.outputs),
+            },
+            hints: model_handler::BatchHints {
+                max_batch_size: description.max_batch_size,
+                preferred_batch_sizes: description.preferred_batch_sizes,
+                ragged: description.ragged,
+            },
+        })
+    }
+
+    type Predictions = Vec<Result<Vec<types::NamedTensor>, types::Error>>;
+
+    #[doc(hidden)]
+    pub fn predict<P: ModelHandler>(
+        slot: &Slot<P>,
+        model: &models::Model,
+        examples: Vec<types::Example>,
+        args: Vec<models::Arg>,
+    ) -> Result<Predictions, types::Error> {
+        let examples = as_examples(examples, None);
+        let args: Args = args.into_iter().map(|arg| (arg.name, arg.value)).collect();
+        let results = slot.plugin().predict(&Model::lent(model), &examples, &args);
+        let each = |outputs: Result<Outputs, Error>| tensors(outputs.map_err(error)?);
+        Ok(results.map_err(error)?.into_iter().map(each).collect())
+    }
+
+    impl From<types::Signature> for Signature {
+        fn from(signature: types::Signature) -> Self {
+            let specs = |specs: Vec<types::TensorSpec>| {
+                let spec = |spec: types::TensorSpec| {
+                    let dims = spec.shape.into_iter().map(|length| match length {
+                        Some(length) => Dim::Is(usize::try_from(length).unwrap_or(usize::MAX)),
+                        None => Dim::Any,
+                    });
+                    TensorSpec::new(spec.name, spec.datatype.into(), Dims(dims.collect()))
+                };
+                specs.into_iter().map(spec).collect()
+            };
+            Self {
+                inputs: specs(signature.inputs),
+                outputs: specs(signature.outputs),
+            }
+        }
     }
 
     fn as_examples(
@@ -266,20 +391,85 @@ mod component {
                 let tensors = example.tensors.into_iter().map(|named| {
                     let spec = promised.iter().find(|spec| spec.name == named.name);
                     let datatype = spec.map(|spec| spec.datatype);
-                    (named.name, Tensor::from_host(named.tensor, datatype))
+                    (named.name.into(), Tensor::from_host(named.tensor, datatype))
                 });
                 Example::from_parts(example.key, tensors.collect())
             })
             .collect()
     }
 
-    fn tensors(outputs: Outputs) -> Vec<types::NamedTensor> {
+    pub(crate) fn tensors(outputs: Outputs) -> Result<Vec<types::NamedTensor>, types::Error> {
         outputs
             .into_tensors()
             .into_iter()
-            .map(|(name, tensor)| types::NamedTensor {
-                name,
-                tensor: tensor.into_host(),
+            .map(|(name, tensor)| {
+                let tensor = tensor.into_host();
+                let tensor = tensor.map_err(|refusal| error(Error::from(refusal)))?;
+                let name = name.into_owned();
+                Ok(types::NamedTensor { name, tensor })
+            })
+            .collect()
+    }
+
+    #[doc(hidden)]
+    pub fn preprocess_columns<P: Preprocess>(
+        slot: &Slot<P>,
+        count: u32,
+        columns: Vec<types::NamedTensor>,
+    ) -> columns::Results {
+        in_columns(|| {
+            let examples = rows(count, columns, slot.preprocess_inputs.get());
+            let mut results = Results::new();
+            for outcome in slot.plugin().preprocess_many(&examples) {
+                results.add(outcome);
+            }
+            results.finish()
+        })
+    }
+
+    #[doc(hidden)]
+    pub fn postprocess_columns<P: Postprocess>(
+        slot: &Slot<P>,
+        count: u32,
+        columns: Vec<types::NamedTensor>,
+    ) -> columns::Results {
+        in_columns(|| {
+            let examples = rows(count, columns, slot.postprocess_inputs.get());
+            let mut results = Results::new();
+            for outputs in slot.plugin().postprocess_many(&examples) {
+                results.add(outputs.map(Outcome::Forward));
+            }
+            results.finish()
+        })
+    }
+
+    /// The examples of a call that came as columns.
+    fn rows(
+        count: u32,
+        columns: Vec<types::NamedTensor>,
+        promised: Option<&Vec<TensorSpec>>,
+    ) -> Vec<Example> {
+        let promised = promised.map(Vec::as_slice).unwrap_or_default();
+        let columns: Vec<(Rc<str>, Rc<Column>)> = columns
+            .into_iter()
+            .map(|named| {
+                let spec = promised.iter().find(|spec| spec.name == named.name);
+                let datatype = spec.map(|spec| spec.datatype);
+                (
+                    named.name.into(),
+                    Rc::new(Column::new(named.tensor, datatype)),
+                )
+            })
+            .collect();
+        (0..count)
+            .map(|index| {
+                let tensors = columns.iter().map(|(name, column)| {
+                    (
+                        name.clone(),
+                        Tensor::of_column(column.clone(), index as usize),
+                    )
+                });
+                Example::of_columns(index, tensors.collect())
             })
             .collect()
     }
@@ -302,7 +492,7 @@ mod component {
         }
     }
 
-    fn error(error: Error) -> types::Error {
+    pub(crate) fn error(error: Error) -> types::Error {
         match error {
             Error::InvalidInput(message) => types::Error::InvalidInput(message),
             Error::Failed(message) => types::Error::Failed(message),

@@ -1,14 +1,74 @@
-//! Tensors inside a component: handles to what the host owns.
+//! Tensors inside a component: handles to what the host owns, and small tensors of a call
+//! that came as columns, which the host need not see one by one.
 
 use crate::bindings::tensors;
+use crate::content::{self, Bytes};
+use crate::elements;
+use crate::raw::Raw;
 use crate::{Datatype, TensorError};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
+use std::rc::Rc;
 
 pub(crate) struct Handle {
+    place: Place,
+    /// The host's own, once it is needed.
+    tensor: OnceCell<tensors::Tensor>,
+}
+
+enum Place {
+    /// With the host.
+    Host {
+        /// What the host need not be asked twice, and not at all where it was promised.
+        datatype: OnceCell<Datatype>,
+    },
+    /// In the plugin's memory, until the host must see it.
+    Made {
+        datatype: Datatype,
+        shape: Vec<usize>,
+        data: Box<dyn Bytes>,
+    },
+    /// One example's part of a column.
+    Row { column: Rc<Column>, row: usize },
+}
+
+/// One input of several examples.
+pub(crate) struct Column {
     tensor: tensors::Tensor,
-    /// What the host need not be asked twice, and not at all where it was promised.
-    datatype: OnceCell<Datatype>,
+    datatype: Datatype,
+    /// Of one example.
+    shape: Vec<usize>,
+    content: OnceCell<Content>,
+}
+
+/// A column's bytes, read once.
+struct Content {
+    bytes: Rc<Vec<u8>>,
+    rows: Rows,
+}
+
+/// Where each example's bytes are.
+enum Rows {
+    /// So many each.
+    Even(usize),
+    /// Up to there, from where the one before ends.
+    Ends(Vec<usize>),
+}
+
+/// Larger tensors go to the host as they are made: it takes them anyway, and the plugin's
+/// memory is better used.
+const MADE_BYTES_MAX: usize = 64 << 10;
+
+std::thread_local! {
+    static IN_COLUMNS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs the work of a call that came as columns.
+pub(crate) fn in_columns<T>(work: impl FnOnce() -> T) -> T {
+    IN_COLUMNS.set(true);
+    let result = work();
+    IN_COLUMNS.set(false);
+    result
 }
 
 // === impl Handle ===
@@ -19,29 +79,91 @@ impl Handle {
         shape: &[usize],
         data: &[u8],
     ) -> Result<Self, TensorError> {
+        if IN_COLUMNS.get() && data.len() <= MADE_BYTES_MAX {
+            content::check(datatype, shape, data)?;
+            return Ok(Self::made_of(datatype, shape, Box::new(data.to_vec())));
+        }
         let tensor = tensors::Tensor::create(datatype.into(), &lengths(shape), data)?;
         Ok(Self::from_host(tensor, Some(datatype)))
     }
 
+    /// As [`create`](Self::create), without a copy where the data can stay with the plugin.
+    pub(crate) fn create_of(
+        datatype: Datatype,
+        shape: &[usize],
+        data: Box<dyn Bytes>,
+    ) -> Result<Self, TensorError> {
+        if IN_COLUMNS.get() && data.bytes().len() <= MADE_BYTES_MAX {
+            content::check(datatype, shape, data.bytes())?;
+            return Ok(Self::made_of(datatype, shape, data));
+        }
+        Self::create(datatype, shape, data.bytes())
+    }
+
+    fn made_of(datatype: Datatype, shape: &[usize], data: Box<dyn Bytes>) -> Self {
+        let shape = shape.to_vec();
+        Self::at(Place::Made {
+            datatype,
+            shape,
+            data,
+        })
+    }
+
+    fn at(place: Place) -> Self {
+        Self {
+            place,
+            tensor: OnceCell::new(),
+        }
+    }
+
     pub(crate) fn datatype(&self) -> Datatype {
-        *self.datatype.get_or_init(|| self.tensor.datatype().into())
+        match &self.place {
+            Place::Made { datatype, .. } => *datatype,
+            Place::Row { column, .. } => column.datatype,
+            Place::Host { datatype } => *datatype.get_or_init(|| match self.tensor.get() {
+                Some(tensor) => tensor.datatype().into(),
+                None => unseen(),
+            }),
+        }
     }
 
     pub(crate) fn shape(&self) -> Vec<usize> {
-        self.tensor.shape().into_iter().map(saturated).collect()
+        match &self.place {
+            Place::Made { shape, .. } => shape.clone(),
+            Place::Row { column, .. } => column.shape.clone(),
+            Place::Host { .. } => {
+                let shape = self.on_host().shape();
+                shape.into_iter().map(saturated).collect()
+            }
+        }
     }
 
     pub(crate) fn byte_length(&self) -> usize {
-        saturated(self.tensor.byte_length())
+        match &self.place {
+            Place::Made { data, .. } => data.bytes().len(),
+            Place::Row { column, row } => column.range(*row).len(),
+            Place::Host { .. } => saturated(self.on_host().byte_length()),
+        }
     }
 
-    pub(crate) fn read(&self) -> Vec<u8> {
-        self.tensor.read()
+    pub(crate) fn read(&self) -> Raw {
+        match &self.place {
+            Place::Made { data, .. } => data.bytes().to_vec().into(),
+            Place::Row { column, row } => column.part(column.range(*row)),
+            Place::Host { .. } => self.on_host().read().into(),
+        }
     }
 
-    pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, TensorError> {
+    pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Raw, TensorError> {
         let length = range.end.saturating_sub(range.start);
-        Ok(self.tensor.read_range(range.start as u64, length as u64)?)
+        if let Place::Row { column, row } = &self.place {
+            let row = column.range(*row);
+            if range.start <= range.end && range.end <= row.len() {
+                return Ok(column.part(row.start + range.start..row.start + range.end));
+            }
+        }
+        let tensor = self.tensor()?;
+        Ok(tensor.read_range(range.start as u64, length as u64)?.into())
     }
 
     pub(crate) fn slice(&self, ranges: &[Range<usize>]) -> Result<Self, TensorError> {
@@ -52,46 +174,171 @@ impl Handle {
                 end: range.end as u64,
             })
             .collect();
-        Ok(self.derived(self.tensor.slice(&ranges)?))
+        Ok(self.derived(self.tensor()?.slice(&ranges)?))
     }
 
     pub(crate) fn reshape(&self, shape: &[usize]) -> Result<Self, TensorError> {
-        Ok(self.derived(self.tensor.reshape(&lengths(shape))?))
+        Ok(self.derived(self.tensor()?.reshape(&lengths(shape))?))
+    }
+
+    /// Another handle to the same elements.
+    pub(crate) fn share(&self) -> Result<Self, TensorError> {
+        match &self.place {
+            Place::Row { column, row } => Ok(Self::of_column(column.clone(), *row)),
+            Place::Host { .. } | Place::Made { .. } => self.reshape(&self.shape()),
+        }
     }
 
     pub(crate) fn pad(&self, shape: &[usize], value: &[u8]) -> Result<Self, TensorError> {
-        Ok(self.derived(self.tensor.pad(&lengths(shape), value)?))
+        Ok(self.derived(self.tensor()?.pad(&lengths(shape), value)?))
     }
 
     pub(crate) fn stack(handles: &[&Self]) -> Result<Self, TensorError> {
-        let handles: Vec<_> = handles.iter().map(|handle| &handle.tensor).collect();
-        let tensor = tensors::Tensor::stack(&handles)?;
+        let tensor = tensors::Tensor::stack(&on_host(handles)?)?;
         Ok(Self::from_host(tensor, None))
     }
 
     pub(crate) fn concat(handles: &[&Self], axis: usize) -> Result<Self, TensorError> {
-        let handles: Vec<_> = handles.iter().map(|handle| &handle.tensor).collect();
         let axis = u32::try_from(axis).unwrap_or(u32::MAX);
-        let tensor = tensors::Tensor::concat(&handles, axis)?;
+        let tensor = tensors::Tensor::concat(&on_host(handles)?, axis)?;
         Ok(Self::from_host(tensor, None))
     }
 
     /// A handle whose datatype is known where the host has promised it.
     pub(crate) fn from_host(tensor: tensors::Tensor, datatype: Option<Datatype>) -> Self {
         let datatype = datatype.map_or_else(OnceCell::new, OnceCell::from);
-        Self { tensor, datatype }
+        Self {
+            place: Place::Host { datatype },
+            tensor: OnceCell::from(tensor),
+        }
     }
 
-    pub(crate) fn into_host(self) -> tensors::Tensor {
-        self.tensor
+    /// The tensor of one example in a column.
+    pub(crate) fn of_column(column: Rc<Column>, row: usize) -> Self {
+        Self::at(Place::Row { column, row })
+    }
+
+    pub(crate) fn into_host(self) -> Result<tensors::Tensor, TensorError> {
+        self.tensor()?;
+        Ok(self.tensor.into_inner().unwrap_or_else(|| unseen()))
+    }
+
+    /// Datatype, shape and data, if the host does not hold it by itself yet.
+    pub(crate) fn made(&self) -> Option<(Datatype, &[usize], &[u8])> {
+        match &self.place {
+            Place::Made {
+                datatype,
+                shape,
+                data,
+            } if self.tensor.get().is_none() => Some((*datatype, shape, data.bytes())),
+            Place::Row { column, row } if self.tensor.get().is_none() => {
+                let data = column.content().bytes.get(column.range(*row))?;
+                Some((column.datatype, &column.shape, data))
+            }
+            _ => None,
+        }
+    }
+
+    /// The host's tensor; made now, if the host has not seen it yet.
+    fn tensor(&self) -> Result<&tensors::Tensor, TensorError> {
+        if let Some(tensor) = self.tensor.get() {
+            return Ok(tensor);
+        }
+        let tensor = match &self.place {
+            Place::Host { .. } => unseen(),
+            Place::Made {
+                datatype,
+                shape,
+                data,
+            } => tensors::Tensor::create((*datatype).into(), &lengths(shape), data.bytes())?,
+            Place::Row { column, row } => column.row(*row)?,
+        };
+        Ok(self.tensor.get_or_init(|| tensor))
+    }
+
+    /// The tensor of a handle that is with the host.
+    fn on_host(&self) -> &tensors::Tensor {
+        self.tensor.get().unwrap_or_else(|| unseen())
     }
 
     /// A tensor of the same datatype.
     fn derived(&self, tensor: tensors::Tensor) -> Self {
+        let datatype = match &self.place {
+            Place::Host { datatype } => datatype.get().copied(),
+            Place::Made { .. } | Place::Row { .. } => Some(self.datatype()),
+        };
+        Self::from_host(tensor, datatype)
+    }
+}
+
+fn on_host<'a>(handles: &[&'a Handle]) -> Result<Vec<&'a tensors::Tensor>, TensorError> {
+    handles.iter().map(|handle| handle.tensor()).collect()
+}
+
+/// A handle to the host's always has its tensor; a trap is the only answer left.
+fn unseen() -> ! {
+    std::process::abort()
+}
+
+// === impl Column ===
+
+impl Column {
+    /// A column whose datatype was promised; its first axis counts examples.
+    pub(crate) fn new(tensor: tensors::Tensor, datatype: Option<Datatype>) -> Self {
+        let shape = tensor.shape().into_iter().skip(1).map(saturated).collect();
         Self {
+            datatype: datatype.unwrap_or_else(|| tensor.datatype().into()),
+            shape,
             tensor,
-            datatype: self.datatype.clone(),
+            content: OnceCell::new(),
         }
+    }
+
+    /// One example's tensor, as the host's own.
+    fn row(&self, row: usize) -> Result<tensors::Tensor, TensorError> {
+        let whole = self.shape.iter().map(|length| 0..*length);
+        let ranges: Vec<_> = std::iter::once(row..row + 1)
+            .chain(whole)
+            .map(|range| tensors::AxisRange {
+                start: range.start as u64,
+                end: range.end as u64,
+            })
+            .collect();
+        Ok(self.tensor.slice(&ranges)?.reshape(&lengths(&self.shape))?)
+    }
+
+    fn part(&self, range: Range<usize>) -> Raw {
+        Raw::Part(self.content().bytes.clone(), range)
+    }
+
+    fn range(&self, row: usize) -> Range<usize> {
+        match &self.content().rows {
+            Rows::Even(bytes) => row * bytes..(row + 1) * bytes,
+            Rows::Ends(ends) => {
+                let end = |count: usize| match count.checked_sub(1) {
+                    Some(last) => ends.get(last).copied().unwrap_or_default(),
+                    None => 0,
+                };
+                end(row)..end(row + 1)
+            }
+        }
+    }
+
+    fn content(&self) -> &Content {
+        self.content.get_or_init(|| {
+            let bytes = Rc::new(self.tensor.read());
+            // The host's tensors are always sound, and so these cannot overflow.
+            let elements: usize = self.shape.iter().product();
+            let rows = match self.datatype.size_bytes() {
+                Some(size) => Rows::Even(elements * size),
+                None => {
+                    let ranges = elements::ranges(&bytes).unwrap_or_default();
+                    let rows = ranges.chunks(elements.max(1));
+                    Rows::Ends(rows.filter_map(|row| Some(row.last()?.end)).collect())
+                }
+            };
+            Content { bytes, rows }
+        })
     }
 }
 
@@ -137,3 +384,45 @@ macro_rules! datatypes {
 datatypes!(
     Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Fp16, Bf16, Fp32, Fp64, Bytes
 );
+
+/// What `collate` does, on the host.
+pub(crate) mod collate {
+    use super::{Handle, lengths, on_host};
+    use crate::bindings::{collate, tensors};
+    use crate::collate::Padded;
+    use crate::{Datatype, Tensor, TensorError};
+
+    pub(crate) fn stack_padded(
+        given: &[&Tensor],
+        value: &[u8],
+        mask: Option<Datatype>,
+    ) -> Result<Padded, TensorError> {
+        let handles: Vec<_> = given.iter().map(|tensor| tensor.handle()).collect();
+        let padded = collate::stack_padded(&on_host(&handles)?, value, mask.map(Into::into))?;
+        let datatype = given.first().map(|tensor| tensor.datatype());
+        Ok(Padded {
+            tensor: made(padded.tensor, datatype),
+            mask: padded.mask.map(|tensor| made(tensor, mask)),
+        })
+    }
+
+    pub(crate) fn split(tensor: &Tensor, to: Option<&[usize]>) -> Result<Vec<Tensor>, TensorError> {
+        let to = to.map(lengths);
+        let parts = collate::split(tensor.handle().tensor()?, to.as_deref())?;
+        let part = |part| made(part, Some(tensor.datatype()));
+        Ok(parts.into_iter().map(part).collect())
+    }
+
+    pub(crate) fn fill(
+        datatype: Datatype,
+        shape: &[usize],
+        value: &[u8],
+    ) -> Result<Tensor, TensorError> {
+        let tensor = collate::fill(datatype.into(), &lengths(shape), value)?;
+        Ok(made(tensor, Some(datatype)))
+    }
+
+    fn made(tensor: tensors::Tensor, datatype: Option<Datatype>) -> Tensor {
+        Tensor::from_handle(Handle::from_host(tensor, datatype))
+    }
+}

@@ -1,7 +1,8 @@
 //! Write Consort plugins in Rust.
 //!
-//! A plugin prepares what a model reads or turns what it wrote into an answer. It runs
-//! inside the host as a sandboxed WebAssembly component.
+//! A plugin prepares what a model reads ([`Preprocess`]), turns what it wrote into an answer
+//! ([`Postprocess`]), or stands around the model itself ([`ModelHandler`]). It runs inside
+//! the host as a sandboxed WebAssembly component.
 //!
 //! ```
 //! use consort_sdk::{ANY, Assets, Datatype, Error, Example, Outputs, Plugin, Postprocess};
@@ -53,20 +54,25 @@
 //!   nothing, and what a call leaves behind is gone at the next.
 //! - A panic ends the call: its examples fail and the host goes on. Return an [`Error`]
 //!   to let one example fail alone.
+//! - A [`Model`] that the manifest grants can be called from any role.
 //! - There are no files, no network and no environment. `println!` goes to the log, and
 //!   so do [`info!`] and its kin, which carry a level.
 //!
 //! This crate never depends on the host's crates: `wit/` is all they share.
 
+pub mod collate;
 pub mod log;
 
 mod assets;
+mod content;
 mod dims;
 mod element;
 mod elements;
 mod error;
 mod example;
+mod model;
 mod plugin;
+mod raw;
 mod signature;
 mod tensor;
 
@@ -74,6 +80,10 @@ mod tensor;
 mod host;
 #[cfg(not(target_family = "wasm"))]
 mod memory;
+#[cfg(target_family = "wasm")]
+mod parts;
+#[cfg(target_family = "wasm")]
+mod results;
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -87,8 +97,9 @@ pub use element::{Bf16, Datatype, Element, F16};
 pub use elements::{ByteString, ByteStrings, Elements};
 pub use error::{Error, TensorError};
 pub use example::{Example, Outcome, Outputs};
-pub use plugin::{Plugin, Postprocess, Preprocess};
-pub use signature::{Description, Signature, TensorSpec};
+pub use model::{ArgValue, Args, Model, ModelOutputs};
+pub use plugin::{ModelHandler, Plugin, Postprocess, Preprocess};
+pub use signature::{Description, HandlerDescription, Signature, TensorSpec};
 pub use tensor::Tensor;
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Tensors in native unit tests: plain memory that keeps the host's rules, so that a
 //! plugin which works here does not meet a refusal there. Components do not contain it.
 
+use crate::content::{Bytes, check, element_count};
 use crate::elements::{self, LENGTH_BYTES};
+use crate::raw::Raw;
 use crate::{Datatype, TensorError, dims::shape_text};
 use std::ops::Range;
 use std::rc::Rc;
@@ -9,7 +11,7 @@ use std::rc::Rc;
 pub(crate) struct Handle {
     datatype: Datatype,
     shape: Vec<usize>,
-    data: Rc<[u8]>,
+    data: Rc<dyn Bytes>,
 }
 
 // === impl Handle ===
@@ -20,30 +22,16 @@ impl Handle {
         shape: &[usize],
         data: &[u8],
     ) -> Result<Self, TensorError> {
-        let expected = element_count(shape)?;
-        match datatype.size_bytes() {
-            Some(size) => {
-                let expected = expected.checked_mul(size).ok_or_else(|| overflow(shape))?;
-                if data.len() != expected {
-                    return Err(TensorError::Invalid(format!(
-                        "{datatype} of shape {} takes {expected} bytes, {} were given",
-                        shape_text(shape),
-                        data.len()
-                    )));
-                }
-            }
-            None => {
-                let actual = elements::ranges(data)
-                    .map_err(|error| TensorError::Invalid(error.to_string()))?
-                    .len();
-                if actual != expected {
-                    return Err(TensorError::Invalid(format!(
-                        "shape {} takes {expected} elements, {actual} were given",
-                        shape_text(shape)
-                    )));
-                }
-            }
-        }
+        Self::create_of(datatype, shape, Box::new(data.to_vec()))
+    }
+
+    /// As [`create`](Self::create), without a copy.
+    pub(crate) fn create_of(
+        datatype: Datatype,
+        shape: &[usize],
+        data: Box<dyn Bytes>,
+    ) -> Result<Self, TensorError> {
+        check(datatype, shape, data.bytes())?;
         Ok(Self {
             datatype,
             shape: shape.to_vec(),
@@ -60,23 +48,24 @@ impl Handle {
     }
 
     pub(crate) fn byte_length(&self) -> usize {
-        self.data.len()
+        self.data.bytes().len()
     }
 
-    pub(crate) fn read(&self) -> Vec<u8> {
-        self.data.to_vec()
+    pub(crate) fn read(&self) -> Raw {
+        self.data.bytes().to_vec().into()
     }
 
-    pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, TensorError> {
+    pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Raw, TensorError> {
         self.data
+            .bytes()
             .get(range.clone())
-            .map(<[u8]>::to_vec)
+            .map(|bytes| bytes.to_vec().into())
             .ok_or_else(|| {
                 TensorError::OutOfRange(format!(
                     "bytes {} to {} are outside of {} bytes",
                     range.start,
                     range.end,
-                    self.data.len()
+                    self.data.bytes().len()
                 ))
             })
     }
@@ -122,6 +111,10 @@ impl Handle {
             shape: shape.to_vec(),
             data: self.data.clone(),
         })
+    }
+
+    pub(crate) fn share(&self) -> Result<Self, TensorError> {
+        self.reshape(&self.shape)
     }
 
     pub(crate) fn pad(&self, shape: &[usize], value: &[u8]) -> Result<Self, TensorError> {
@@ -212,10 +205,10 @@ impl Handle {
     /// Each element's raw bytes, as `create` takes them.
     fn elements(&self) -> Result<Vec<&[u8]>, TensorError> {
         Ok(match self.datatype.size_bytes() {
-            Some(size) => self.data.chunks(size).collect(),
-            None => elements::ranges(&self.data)?
+            Some(size) => self.data.bytes().chunks(size).collect(),
+            None => elements::ranges(self.data.bytes())?
                 .into_iter()
-                .filter_map(|range| self.data.get(range.start - LENGTH_BYTES..range.end))
+                .filter_map(|range| self.data.bytes().get(range.start - LENGTH_BYTES..range.end))
                 .collect(),
         })
     }
@@ -249,23 +242,6 @@ fn build<'a>(
 fn offset(index: &[usize], shape: &[usize]) -> usize {
     let steps = index.iter().zip(shape);
     steps.fold(0, |offset, (i, length)| offset * length + i)
-}
-
-fn element_count(shape: &[usize]) -> Result<usize, TensorError> {
-    if shape.contains(&0) {
-        return Ok(0);
-    }
-    shape
-        .iter()
-        .try_fold(1usize, |count, length| count.checked_mul(*length))
-        .ok_or_else(|| overflow(shape))
-}
-
-fn overflow(shape: &[usize]) -> TensorError {
-    TensorError::Invalid(format!(
-        "shape {} has more elements than memory can hold",
-        shape_text(shape)
-    ))
 }
 
 fn nothing_to_join() -> TensorError {

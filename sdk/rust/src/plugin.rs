@@ -1,6 +1,9 @@
 //! The traits that an author implements.
 
-use crate::{Assets, Description, Error, Example, Outcome, Outputs, Signature};
+use crate::{
+    Args, Assets, Description, Error, Example, HandlerDescription, Model, Outcome, Outputs,
+    Signature,
+};
 
 /// A plugin: what `init` made, for the roles to use.
 pub trait Plugin: Sized + 'static {
@@ -47,4 +50,87 @@ pub trait Postprocess: Plugin {
             .map(|example| self.postprocess(example))
             .collect()
     }
+}
+
+/// The role around a model: collates examples into what the model reads, calls it, and
+/// splits what it wrote. [`collate`](crate::collate) does both on the host.
+///
+/// ```
+/// use consort_sdk::{
+///     ANY, Args, Assets, Datatype, Error, Example, HandlerDescription, Model, ModelHandler,
+///     Outputs, Plugin, Signature, Tensor, collate,
+/// };
+///
+/// /// Pads lists of tokens to the longest, with a mask.
+/// struct Tokens;
+///
+/// impl Plugin for Tokens {
+///     fn init(_config: &str, _assets: &Assets) -> Result<Self, Error> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl ModelHandler for Tokens {
+///     fn describe(&self, _model: &Signature) -> Result<HandlerDescription, Error> {
+///         Ok(HandlerDescription::new()
+///             .input("ids", Datatype::Int64, [ANY])
+///             .output("scores", Datatype::Fp32, [2])
+///             .ragged())
+///     }
+///
+///     fn predict(
+///         &self,
+///         model: &Model,
+///         examples: &[Example],
+///         args: &Args,
+///     ) -> Result<Vec<Result<Outputs, Error>>, Error> {
+///         let lists = examples.iter().map(|example| example.tensor("ids"));
+///         let ids = collate::stack_padded(&lists.collect::<Result<Vec<_>, _>>()?, 0i64, Datatype::Int64)?;
+///         let mask = ids.mask.ok_or_else(|| Error::failed("there is no mask"))?;
+///         let inputs = [("input_ids", ids.tensor), ("attention_mask", mask)];
+///         let outputs = model.infer_with(inputs, args)?;
+///         let scores = collate::split(outputs.tensor("logits")?)?;
+///         let each = |scores| Ok(Outputs::from([("scores", scores)]));
+///         Ok(scores.into_iter().map(each).collect())
+///     }
+/// }
+///
+/// consort_sdk::export!(Tokens: model_handler);
+///
+/// // A unit test needs no model: this one answers with the number of tokens, twice.
+/// let signature = Signature::new()
+///     .input("input_ids", Datatype::Int64, [ANY, ANY])
+///     .input("attention_mask", Datatype::Int64, [ANY, ANY]);
+/// let model = Model::fake("bert", signature, |inputs, _args| {
+///     let shape = inputs.tensor("attention_mask")?.shape();
+///     let mask = inputs.read::<i64>("attention_mask")?;
+///     let counts = mask.chunks(shape[1]).map(|row| row.iter().sum::<i64>() as f32);
+///     let scores: Vec<f32> = counts.flat_map(|count| [count, count]).collect();
+///     Ok([("logits", Tensor::from_slice(&[shape[0], 2], &scores)?)].into())
+/// });
+/// let example = |ids: &[i64]| {
+///     let ids = Tensor::from_slice(&[ids.len()], ids)?;
+///     Ok::<_, Error>(Example::from_tensors([("ids", ids)]))
+/// };
+/// let examples = [example(&[5])?, example(&[1, 2, 3])?];
+/// let results = Tokens.predict(&model, &examples, &Args::none())?;
+/// let second = results.into_iter().nth(1).unwrap()?;
+/// assert_eq!(*second.tensor("scores").unwrap().read::<f32>()?, [3.0, 3.0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub trait ModelHandler: Plugin {
+    /// What this role is around a model, given what one call of the model takes and gives
+    /// (its batch axis included, if it has one). Called once after `init` for each granted
+    /// model. An error says why it is none for that model.
+    fn describe(&self, model: &Signature) -> Result<HandlerDescription, Error>;
+
+    /// Predicts on a batch of one tenant's examples: exactly one result each, in order. An
+    /// error as a whole fails the batch, which the host then runs again in halves until the
+    /// example at fault is alone.
+    fn predict(
+        &self,
+        model: &Model<'_>,
+        examples: &[Example],
+        args: &Args,
+    ) -> Result<Vec<Result<Outputs, Error>>, Error>;
 }

@@ -45,6 +45,16 @@ impl Tensor {
         )?))
     }
 
+    /// The same of a vector, which is not copied where the tensor can stay in the plugin's
+    /// memory: when many examples are worked on at once.
+    pub fn from_vec<T: Element>(shape: &[usize], elements: Vec<T>) -> Result<Self, TensorError> {
+        Ok(Self(Handle::create_of(
+            T::DATATYPE,
+            shape,
+            Box::new(elements),
+        )?))
+    }
+
     /// A `BYTES` tensor of byte strings or texts.
     pub fn from_byte_strings<T: AsRef<[u8]>>(
         shape: &[usize],
@@ -54,7 +64,11 @@ impl Tensor {
         for element in elements {
             push_byte_string(&mut data, element.as_ref())?;
         }
-        Ok(Self(Handle::create(Datatype::Bytes, shape, &data)?))
+        Ok(Self(Handle::create_of(
+            Datatype::Bytes,
+            shape,
+            Box::new(data),
+        )?))
     }
 
     /// One number, as a tensor of shape `[1]`.
@@ -140,7 +154,7 @@ impl Tensor {
 
     /// Copies the raw elements, as [`from_raw`](Self::from_raw) takes them.
     pub fn read_raw(&self) -> Vec<u8> {
-        self.0.read()
+        self.0.read().into_vec()
     }
 
     /// The part inside `ranges`, one for each axis.
@@ -162,7 +176,7 @@ impl Tensor {
 
     /// Another handle to the same elements, to pass an input on as an output.
     pub fn share(&self) -> Result<Self, TensorError> {
-        self.reshape(&self.shape())
+        Ok(Self(self.0.share()?))
     }
 
     /// Grows each axis to `shape` by adding `value` at its end.
@@ -217,13 +231,34 @@ impl Tensor {
         Self(Handle::from_host(tensor, datatype))
     }
 
-    pub(crate) fn into_host(self) -> crate::bindings::tensors::Tensor {
+    /// The tensor of one example in a column.
+    pub(crate) fn of_column(column: std::rc::Rc<crate::host::Column>, row: usize) -> Self {
+        Self(Handle::of_column(column, row))
+    }
+
+    pub(crate) fn into_host(self) -> Result<crate::bindings::tensors::Tensor, TensorError> {
         self.0.into_host()
+    }
+
+    /// Datatype, shape and data, if the host has not seen it yet.
+    pub(crate) fn made(&self) -> Option<(Datatype, &[usize], &[u8])> {
+        self.0.made()
     }
 }
 
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tensor({} {:?})", self.datatype(), self.shape())
+    }
+}
+
+/// What `collate` makes tensors of, and of what.
+impl Tensor {
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.0
+    }
+
+    pub(crate) fn from_handle(handle: Handle) -> Self {
+        Self(handle)
     }
 }

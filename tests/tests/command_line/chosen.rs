@@ -65,8 +65,8 @@ fn the_wrong_arguments_are_explained() {
             &["--log \"a=b=c\" is not a filter", "write a level"],
         ),
         (
-            &["run", "m.toml", "-i", "x", "--input-format", "csv"],
-            &["csv", "files, paths, jsonl"],
+            &["run", "m.toml", "-i", "x", "--input-format", "xml"],
+            &["xml", "files, paths, jsonl"],
         ),
         (
             &["run", "m.toml", "-i", "x", "--limit", "many"],

@@ -148,8 +148,8 @@ fn inputs_that_do_not_go_together_are_refused() {
         &["standard input is no file", "--input-format jsonl or paths"],
     );
     place.refused(
-        &["--input", "a", "b", "--input-format", "jsonl"],
-        &["lines are read from one input only"],
+        &["--input", "a", "b", "--input-format", "paths"],
+        &["paths are read from one input only"],
     );
     let ran = place.run(&["--input", "no.jsonl", "--input-format", "jsonl"]);
     assert_eq!(ran.status, 2);

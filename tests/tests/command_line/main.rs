@@ -7,3 +7,4 @@ mod http2;
 mod inputs;
 mod place;
 mod shown;
+mod together;

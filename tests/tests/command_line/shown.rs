@@ -153,6 +153,8 @@ fn log_lines_can_be_json_and_refusals_are_among_them() {
     assert_eq!(failed["fault"], "plugin");
     assert_eq!(failed["endpoint"], "numbers");
     with("server drained");
+    // Numbers are numbers.
+    assert!(with("ready")["ready_ms"].is_u64(), "{}", ran.stderr);
 }
 
 #[test]

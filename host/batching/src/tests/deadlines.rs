@@ -9,7 +9,7 @@ const EXPIRED: FailureKind = FailureKind::DeadlineExceeded;
 
 fn config(max_batch_size: usize) -> Config {
     Config {
-        max_batch_size,
+        max_batch_size: Some(max_batch_size),
         ..Config::default()
     }
 }

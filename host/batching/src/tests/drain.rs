@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 fn stage() -> Stage {
     let config = Config {
-        max_batch_size: 4,
-        max_queue_delay: MS * 1_000,
+        max_batch_size: Some(4),
+        max_queue_delay: Some(MS * 1_000),
         replicas: 2,
         ..Config::default()
     };
@@ -62,7 +62,7 @@ async fn dropping_the_last_handle_stops_the_replicas() {
         told(&clone.infer(examples(0..4), Default::default()).await),
         all_ok(0..4)
     );
-    assert_eq!(Arc::strong_count(&fake), 3);
+    assert_eq!(Arc::strong_count(&fake), 2);
     drop(clone);
     settle().await;
     assert_eq!(Arc::strong_count(&fake), 1);

@@ -1,13 +1,12 @@
 //! A bad example fails alone; a broken model fails in bounded time.
 
-use super::stage::{Fake, MS, Stage, all_ok, example, examples, settle, told};
+use super::stage::{Answer, Fake, MS, Stage, all_ok, example, examples, settle, told};
 use crate::Config;
-use crate::reply::Answer;
 use consort_inference::{Batch, BoxFuture, FailureKind, PredictError, Signature, Tensor, Tensors};
 
 fn config(max_batch_size: usize) -> Config {
     Config {
-        max_batch_size,
+        max_batch_size: Some(max_batch_size),
         ..Config::default()
     }
 }
@@ -109,13 +108,14 @@ async fn out_of_memory_halves_the_batch_and_is_remembered() {
     assert_eq!(told(&stage.infer(examples(0..14)).await), all_ok(0..14));
     let sizes =
         |stage: &Stage| -> Vec<usize> { stage.fake.batches().iter().map(Vec::len).collect() };
-    assert_eq!(sizes(&stage), [14, 7, 3, 3, 1, 7, 3, 3, 1]);
+    // The second half is not even tried at a size that has failed.
+    assert_eq!(sizes(&stage), [14, 7, 3, 3, 1, 3, 3, 1]);
     assert_eq!(stage.metric("consort_batch_size_max{"), Some(3.0));
-    assert_eq!(failed_batches(&stage, "out_of_memory"), Some(3.0));
-    // From now on no batch is larger than what fitted.
+    assert_eq!(failed_batches(&stage, "out_of_memory"), Some(2.0));
+    // No batch is larger than what fitted.
     assert_eq!(told(&stage.infer(examples(0..7)).await), all_ok(0..7));
-    assert_eq!(sizes(&stage)[9..], [3, 3, 1]);
-    assert_eq!(failed_batches(&stage, "out_of_memory"), Some(3.0));
+    assert_eq!(sizes(&stage)[8..], [3, 3, 1]);
+    assert_eq!(failed_batches(&stage, "out_of_memory"), Some(2.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,21 +1,26 @@
 //! Which examples run together, and when.
 
-use super::stage::{Fake, MS, Run, Stage, all_ok, example_of, examples, told};
+use super::stage::{Fake, MS, Stage, all_ok, example_of, examples, told};
 use crate::Config;
 
 fn config(max_batch_size: usize, max_queue_delay_ms: u32) -> Config {
     Config {
-        max_batch_size,
-        max_queue_delay: MS * max_queue_delay_ms,
+        max_batch_size: Some(max_batch_size),
+        max_queue_delay: Some(MS * max_queue_delay_ms),
         ..Config::default()
     }
 }
 
-fn run(at_ms: u128, ids: impl IntoIterator<Item = i64>) -> Run {
-    Run {
-        at_ms,
-        ids: ids.into_iter().collect(),
-    }
+/// When a run began, and what was in it.
+type Began = (u128, Vec<i64>);
+
+fn run(at_ms: u128, ids: impl IntoIterator<Item = i64>) -> Began {
+    (at_ms, ids.into_iter().collect())
+}
+
+fn runs(stage: &Stage) -> Vec<Began> {
+    let runs = stage.fake.runs().into_iter();
+    runs.map(|run| (run.at_ms, run.ids)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -23,14 +28,14 @@ async fn without_a_delay_a_lone_example_runs_at_once() {
     let stage = Stage::new(Fake::new().takes(MS * 10), config(8, 0));
     let answers = stage.infer(examples([1])).await;
     assert_eq!(told(&answers), all_ok([1]));
-    assert_eq!(stage.fake.runs(), [run(0, [1])]);
+    assert_eq!(runs(&stage), [run(0, [1])]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_without_examples_is_answered_without_a_run() {
     let stage = Stage::new(Fake::new(), config(8, 0));
     assert!(stage.infer(Vec::new()).await.is_empty());
-    assert_eq!(stage.fake.runs(), []);
+    assert_eq!(runs(&stage), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,8 +48,8 @@ async fn what_arrives_during_a_run_shares_the_next_batch() {
     for (id, sent) in (0..).zip(sent) {
         assert_eq!(told(&sent.await.unwrap()), all_ok([id]));
     }
-    let runs = [run(0, [0]), run(10, [1, 2, 3, 4]), run(20, [5, 6])];
-    assert_eq!(stage.fake.runs(), runs);
+    let expected = [run(0, [0]), run(10, [1, 2, 3, 4]), run(20, [5, 6])];
+    assert_eq!(runs(&stage), expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,7 +69,7 @@ async fn a_full_batch_does_not_wait() {
     let second = stage.send(examples([2, 3])).await;
     assert_eq!(told(&first.await.unwrap()), all_ok([0, 1]));
     assert_eq!(told(&second.await.unwrap()), all_ok([2, 3]));
-    assert_eq!(stage.fake.runs(), [run(5, [0, 1, 2, 3])]);
+    assert_eq!(runs(&stage), [run(5, [0, 1, 2, 3])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +80,7 @@ async fn the_delay_counts_from_the_oldest_example() {
     let second = stage.send(examples([1])).await;
     assert_eq!(told(&first.await.unwrap()), all_ok([0]));
     assert_eq!(told(&second.await.unwrap()), all_ok([1]));
-    assert_eq!(stage.fake.runs(), [run(50, [0, 1])]);
+    assert_eq!(runs(&stage), [run(50, [0, 1])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +91,7 @@ async fn an_example_that_cannot_wait_runs_at_once() {
     let urgent = stage.send_by(examples([1]), Some(MS * 20)).await;
     assert_eq!(told(&urgent.await.unwrap()), all_ok([1]));
     assert_eq!(told(&patient.await.unwrap()), all_ok([0]));
-    assert_eq!(stage.fake.runs(), [run(10, [0, 1])]);
+    assert_eq!(runs(&stage), [run(10, [0, 1])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +128,7 @@ async fn a_full_batch_of_a_younger_layout_runs_while_an_older_one_waits() {
     let younger = stage.send(examples([1, 2])).await;
     assert_eq!(told(&younger.await.unwrap()), all_ok([1, 2]));
     assert_eq!(told(&older.await.unwrap()), all_ok([0]));
-    assert_eq!(stage.fake.runs(), [run(10, [1, 2]), run(50, [0])]);
+    assert_eq!(runs(&stage), [run(10, [1, 2]), run(50, [0])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +143,7 @@ async fn someone_keeps_the_alarm_when_its_keeper_goes_to_work() {
     let full = stage.send(examples([1, 2])).await;
     assert_eq!(told(&waiting.await.unwrap()), all_ok([0]));
     assert_eq!(told(&full.await.unwrap()), all_ok([1, 2]));
-    assert_eq!(stage.fake.runs(), [run(10, [1, 2]), run(50, [0])]);
+    assert_eq!(runs(&stage), [run(10, [1, 2]), run(50, [0])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +156,7 @@ async fn an_earlier_due_time_replaces_the_alarm() {
     let urgent = stage.send_by(urgent, Some(MS * 5)).await;
     assert_eq!(told(&urgent.await.unwrap()), all_ok([1]));
     assert_eq!(told(&later.await.unwrap()), all_ok([0]));
-    assert_eq!(stage.fake.runs(), [run(10, [1]), run(50, [0])]);
+    assert_eq!(runs(&stage), [run(10, [1]), run(50, [0])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,6 +175,6 @@ async fn replicas_run_side_by_side() {
 async fn the_models_own_limit_caps_the_batch() {
     let stage = Stage::new(Fake::new().hints_at(2), config(8, 50));
     assert_eq!(told(&stage.infer(examples(0..4)).await), all_ok(0..4));
-    assert_eq!(stage.fake.runs(), [run(0, [0, 1]), run(0, [2, 3])]);
+    assert_eq!(runs(&stage), [run(0, [0, 1]), run(0, [2, 3])]);
     assert_eq!(stage.metric("consort_batch_size_max{"), Some(2.0));
 }

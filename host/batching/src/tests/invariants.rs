@@ -1,8 +1,7 @@
 //! Whatever fails: exactly one result for each example, its own, to its own caller.
 
-use super::stage::{Fake, MS, Stage, example_of, id_of, since_start_ms};
+use super::stage::{Answer, Fake, MS, Stage, example_of, id_of, since_start_ms};
 use crate::Config;
-use crate::reply::Answer;
 use consort_inference::{Call, Datatype, Example, FailureKind, PredictError, Tensor, Tensors};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -90,13 +89,14 @@ fn configs() -> impl Strategy<Value = Config> {
     let sizes = (1..9usize, 8..40usize, 1..4usize);
     let tenant = proptest::option::weighted(0.3, 4..10usize);
     (sizes, tenant, 0..20u32).prop_map(|((batch, queue, replicas), tenant, delay_ms)| Config {
-        max_batch_size: batch,
-        max_queue_delay: MS * delay_ms,
+        max_batch_size: Some(batch),
+        max_queue_delay: Some(MS * delay_ms),
         max_queue_size: queue,
         max_queue_bytes: queue * 12,
         max_tenant_queue_size: tenant,
         replicas,
         default_timeout: Some(Duration::from_secs(60)),
+        ..Config::default()
     })
 }
 
@@ -261,7 +261,7 @@ fn check_runs(plot: &Plot, stage: &Stage, seen: &Seen, ends: &[End]) {
         plot.callers[usize::try_from(caller).unwrap()].rows[usize::try_from(row).unwrap()].length
     };
     for run in stage.fake.runs() {
-        assert!((1..=plot.config.max_batch_size).contains(&run.ids.len()));
+        assert!((1..=plot.config.max_batch_size.unwrap()).contains(&run.ids.len()));
         let layouts: BTreeSet<_> = run.ids.iter().map(|id| length(*id)).collect();
         assert_eq!(layouts.len(), 1, "layouts were mixed in {run:?}");
         for id in &run.ids {

@@ -1,7 +1,6 @@
 //! What is refused, and in which words.
 
-use super::stage::{Fake, MS, Stage, all_ok, example, example_of, examples, told};
-use crate::reply::Answer;
+use super::stage::{Answer, Fake, MS, Stage, all_ok, example, example_of, examples, told};
 use crate::{Batcher, Config, ConfigError, Metrics, Replicas, StartError};
 use consort_inference::{Call, Datatype, Example, FailureKind, ModelId, Tensor, Tensors};
 use prometheus_client::registry::Registry;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 
 fn config() -> Config {
     Config {
-        max_batch_size: 2,
+        max_batch_size: Some(2),
         max_queue_size: 4,
         ..Config::default()
     }

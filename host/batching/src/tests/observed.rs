@@ -62,7 +62,7 @@ impl Lines {
 
 fn config() -> Config {
     Config {
-        max_batch_size: 4,
+        max_batch_size: Some(4),
         max_queue_size: 8,
         ..Config::default()
     }
@@ -194,7 +194,7 @@ async fn running_out_of_memory_is_logged_at_each_step_down() {
         .collect();
     let line = |from: usize, to: usize| {
         format!(
-            "WARN message=out of memory: batches are smaller until the model is loaded again; \
+            "WARN message=out of memory: batches are smaller, and a larger one is tried again later; \
              write max_batch_size = {to} in [model.echo] if this happens at each start \
              model=echo:7 from={from} to={to}"
         )

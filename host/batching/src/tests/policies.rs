@@ -17,7 +17,7 @@ impl<F: FnMut(&QueueView<'_>) -> Decision + Send> BatchPolicy for Scripted<F> {
 
 fn stage(decide: impl FnMut(&QueueView<'_>) -> Decision + Send + 'static) -> Stage {
     let config = Config {
-        max_batch_size: 4,
+        max_batch_size: Some(4),
         ..Config::default()
     };
     Stage::with_policy(Fake::new(), config, Box::new(Scripted(decide)))
@@ -68,12 +68,12 @@ async fn a_policy_sees_the_queue_and_the_replicas() {
         log.lock().unwrap().push((
             view.waiting(),
             view.depth(),
-            view.layouts(),
+            view.lanes(),
             view.batch_size_max(),
             (view.replicas_free(), view.replicas()),
             view.now() - view.oldest(),
             view.earliest_deadline().map(|at| at - view.now()),
-            view.layout().clone(),
+            view.kind().clone(),
         ));
         let due = view.oldest() + MS * 60;
         if view.depth() < 3 && view.now() < due {
@@ -86,7 +86,8 @@ async fn a_policy_sees_the_queue_and_the_replicas() {
     tokio::time::sleep(MS * 20).await;
     seen.lock().unwrap().clear();
     let more = vec![example_of("default", 1, 1), example_of("default", 2, 2)];
-    let layouts = (more[0].tensors.layout(), more[1].tensors.layout());
+    let layouts = [&more[0], &more[1]].map(|one| crate::LaneKind::of(&one.tensors));
+    let layouts = (layouts[0].clone(), layouts[1].clone());
     let call = Call {
         deadline: Some((Instant::now() + MS * 500).into_std()),
         ..Call::default()

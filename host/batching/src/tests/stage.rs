@@ -3,11 +3,10 @@
 //! The fake model reads `x`, INT64 of any length, and gives it back as `y`. The first
 //! element of `x` names the example; its length is the example's layout.
 
-use crate::reply::Answer;
 use crate::{BatchPolicy, Batcher, Config, FixedPolicy, Metrics, Replicas, Runner};
 use consort_inference::{
-    Batch, BatchHints, BoxFuture, Call, Datatype, Example, FailureKind, ModelId, PredictError,
-    Signature, Tensor, TensorSpec, Tensors,
+    Batch, BatchHints, BoxFuture, Call, Datatype, Example, Failure, FailureKind, InferenceArgs,
+    ModelId, PredictError, Signature, TenantId, Tensor, TensorSpec, Tensors,
 };
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -16,13 +15,16 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+/// What a caller gets.
+pub(crate) type Answer = Result<Tensors, Failure>;
+
 pub(crate) const MS: Duration = Duration::from_millis(1);
 
 type Predict = dyn Fn(&[i64], Vec<Tensors>) -> Result<Vec<Tensors>, PredictError> + Send + Sync;
 
 /// A model without a model.
 pub(crate) struct Fake {
-    signature: Signature,
+    pub(crate) signature: Signature,
     hints: BatchHints,
     takes: Duration,
     predict: Box<Predict>,
@@ -36,6 +38,9 @@ pub(crate) struct Run {
     pub(crate) at_ms: u128,
     /// The examples in it.
     pub(crate) ids: Vec<i64>,
+    pub(crate) args: InferenceArgs,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) deadline: Option<std::time::Instant>,
 }
 
 /// A batcher, its fake model and its metrics.
@@ -97,6 +102,18 @@ impl Fake {
         self
     }
 
+    /// The model takes examples of different lengths at a time.
+    pub(crate) fn ragged(mut self) -> Self {
+        self.hints.ragged = true;
+        self
+    }
+
+    /// The model takes examples of one tenant at a time.
+    pub(crate) fn of_one_tenant(mut self) -> Self {
+        self.hints.single_tenant = true;
+        self
+    }
+
     pub(crate) fn runs(&self) -> Vec<Run> {
         self.runs.lock().unwrap().clone()
     }
@@ -122,6 +139,9 @@ impl Runner for Fake {
             self.runs.lock().unwrap().push(Run {
                 at_ms: since_start_ms(),
                 ids: ids.clone(),
+                args: batch.args().clone(),
+                tenant: batch.tenant().cloned(),
+                deadline: batch.deadline(),
             });
             if !self.takes.is_zero() {
                 sleep(self.takes).await;
@@ -166,11 +186,16 @@ impl Stage {
         deadline: Option<Duration>,
     ) -> JoinHandle<Vec<Answer>> {
         let deadline = deadline.map(|deadline| (Instant::now() + deadline).into_std());
-        let batcher = self.batcher.clone();
         let call = Call {
             deadline,
             ..Call::default()
         };
+        self.call(examples, call).await
+    }
+
+    /// Sends examples with whatever else a call says.
+    pub(crate) async fn call(&self, examples: Vec<Example>, call: Call) -> JoinHandle<Vec<Answer>> {
+        let batcher = self.batcher.clone();
         let sent = tokio::spawn(async move { batcher.infer(examples, call).await });
         settle().await;
         sent

@@ -8,15 +8,13 @@ use crate::manifest::ManifestFile;
 use crate::print;
 use consort_inference::{Endpoint, TensorSpec};
 
-/// Checks the text, then loads everything and puts it together, but serves nothing.
+/// Checks the text, loads everything that is right in it and puts it together, but serves
+/// nothing.
 pub(crate) async fn check(global: &Global, check: Check) -> Exit {
     let checked = if check.syntax_only {
-        ManifestFile::read(&check.manifest).map(|_| {
-            format!(
-                "{}: the text is right; nothing was loaded",
-                check.manifest.display()
-            )
-        })
+        let right = ManifestFile::read(&check.manifest).and_then(|file| file.text_is_right());
+        let file = check.manifest.display();
+        right.map(|()| format!("{file}: the text is right; nothing was loaded"))
     } else {
         load(&check.manifest, global, &mut Telemetry::new())
             .await

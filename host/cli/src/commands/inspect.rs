@@ -3,7 +3,7 @@
 use crate::args::Inspect;
 use crate::exit::Exit;
 use crate::print;
-use consort_plugin::{Inspection, Sandbox};
+use consort_plugin::{Inspection, LoadError, LoadProblem, Sandbox};
 use serde_json::{Value, json};
 
 /// Reads the component and shows what it is.
@@ -11,7 +11,7 @@ pub(crate) fn inspect(inspect: &Inspect) -> Exit {
     let found = match Sandbox::inspect(&inspect.plugin) {
         Ok(found) => found,
         Err(error) => {
-            print::error(&error.to_string());
+            print::error(&refusal(&error));
             return Exit::Unusable;
         }
     };
@@ -21,6 +21,17 @@ pub(crate) fn inspect(inspect: &Inspect) -> Exit {
         as_text(&found)
     });
     Exit::Success
+}
+
+/// There is no manifest here that a path could be relative to.
+fn refusal(error: &LoadError) -> String {
+    match &error.problem {
+        LoadProblem::Unreadable(source) => {
+            let path = error.path.display();
+            format!("{path}: the component cannot be read: {source}")
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn as_json(found: &Inspection) -> Value {

@@ -7,9 +7,13 @@ use crate::exit::Exit;
 use crate::host::{Host, Telemetry};
 use crate::manifest::ManifestFile;
 use crate::print;
+use consort_batching::Totals;
 use consort_ensemble::{Ensemble, StepStats};
 use consort_inference::Endpoint;
-use consort_job::{Ended, JobError, Outputs, Progress, Separator, Sink, Source, Summary, Text};
+use consort_job::{
+    Distribution, Ended, Format, JobError, Outputs, Progress, Sample, Separator, Sink, Source,
+    Summary, Text,
+};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +55,7 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
     let exit = match done {
         Ok(mut summary) => {
             show(&mut summary, &ensemble, &host);
+            write_metrics(&run, &summary);
             match summary.ended {
                 Ended::Interrupted => Exit::Interrupted,
                 Ended::OutputClosed | Ended::Failed => Exit::BrokenOff,
@@ -59,7 +64,10 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
             }
         }
         Err(mut error) => {
-            if let JobError::Read { summary, .. } | JobError::Write { summary, .. } = &mut error {
+            if let JobError::Read { summary, .. }
+            | JobError::Write { summary, .. }
+            | JobError::FailFast { summary, .. } = &mut error
+            {
                 show(summary, &ensemble, &host);
             }
             print::error(&error.to_string());
@@ -92,7 +100,15 @@ fn prepare(file: &ManifestFile, host: &Host, run: &Run) -> Result<Prepared, Stri
 /// A slip of the hand must not replace the manifest, or what it names, by predictions.
 fn spare_own_files(file: &ManifestFile, run: &Run) -> Result<(), String> {
     let manifest = &file.manifest;
-    let models = manifest.models.iter().map(|model| model.path.as_path());
+    let models = manifest.models.iter().flat_map(|model| {
+        let files = [
+            &model.path,
+            &model.warm_up,
+            &model.ca_file,
+            &model.token_file,
+        ];
+        files.into_iter().flatten().map(|path| path.as_path())
+    });
     let plugins = manifest.plugins.iter().map(|plugin| plugin.path.as_path());
     let assets = manifest
         .plugins
@@ -123,43 +139,73 @@ fn spare_own_files(file: &ManifestFile, run: &Run) -> Result<(), String> {
 }
 
 fn config(file: &ManifestFile, run: &Run, ensemble: &str) -> consort_job::Config {
+    let base = configs::job(file, ensemble);
     consort_job::Config {
-        ordered: run.ordered,
+        ordered: run.ordered || base.ordered,
         limit: run.limit,
+        sample: run.sample.map(|fraction| Sample {
+            fraction,
+            seed: run.sample_seed,
+        }),
+        dry_run: run.dry_run,
+        resume: run.resume,
+        fail_fast: run.fail_fast || base.fail_fast,
+        include_example: run.include_example || base.include_example,
         progress: if run.no_progress {
             Progress::Never
         } else {
             Progress::Auto
         },
-        ..configs::job(file, ensemble)
+        ..base
     }
 }
 
-/// Standard input is lines; anything else is files where the ensemble takes files.
+/// Standard input is lines; anything else is files where the ensemble takes files, and rows
+/// where it does not.
 fn source(run: &Run, takes_files: bool) -> Result<Source, String> {
     let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
     let stdin = run.input.iter().any(is_stdin);
-    let format = run.input_format.unwrap_or(match (stdin, takes_files) {
-        (false, true) => InputFormat::Files,
-        _ => InputFormat::Jsonl,
-    });
-    let text = || match run.input.as_slice() {
-        [only] if is_stdin(only) => Ok(Text::Stdin),
-        [only] => Ok(Text::File(only.clone())),
-        _ => Err("lines are read from one input only: give a single --input".to_owned()),
+    let text = |path: &PathBuf| match is_stdin(path) {
+        true => Text::Stdin,
+        false => Text::File(path.clone()),
     };
-    Ok(match format {
-        InputFormat::Files if stdin => {
+    let rows = |format| Source::Rows {
+        inputs: run.input.iter().map(text).collect(),
+        format,
+    };
+    let lines = || match run.input.as_slice() {
+        [only] => Source::Jsonl(text(only)),
+        _ => rows(Some(Format::Jsonl)),
+    };
+    // A file whose name says nothing holds JSON lines.
+    let is_text = |path: &PathBuf| {
+        let unknown = path.exists() && Format::of_path(path).is_none();
+        unknown || Format::of_path(path) == Some(Format::Jsonl)
+    };
+    let only = || match run.input.as_slice() {
+        [only] => Ok(text(only)),
+        _ => Err("paths are read from one input only: give a single --input".to_owned()),
+    };
+    Ok(match run.input_format {
+        Some(InputFormat::Files) if stdin => {
             return Err(
                 "standard input is no file to read: use --input-format jsonl or paths".to_owned(),
             );
         }
-        InputFormat::Files => Source::Files(run.input.clone()),
-        InputFormat::Paths => Source::Paths {
-            text: text()?,
+        Some(InputFormat::Files) => Source::Files(run.input.clone()),
+        Some(InputFormat::Paths) => Source::Paths {
+            text: only()?,
             separator: Separator::Newline,
         },
-        InputFormat::Jsonl => Source::Jsonl(text()?),
+        Some(InputFormat::Jsonl) => lines(),
+        Some(InputFormat::Csv) => rows(Some(Format::Csv)),
+        Some(InputFormat::Parquet) => rows(Some(Format::Parquet)),
+        None if stdin => lines(),
+        None if takes_files => Source::Files(run.input.clone()),
+        None => match run.input.as_slice() {
+            [only] if !only.is_dir() && is_text(only) => lines(),
+            _ => rows(None),
+        },
     })
 }
 
@@ -197,8 +243,9 @@ async fn interrupt() {
 /// each step.
 fn show(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
     for model in host.registry.models() {
-        let totals = model.batcher().totals();
+        let totals = model.totals();
         if totals.batches > 0 {
+            add_batches(summary, &totals);
             let mean = totals.examples as f64 / totals.batches as f64;
             let sizes = format!(
                 "{} batches, mean size {mean:.1}, largest {}",
@@ -225,12 +272,39 @@ fn show(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
     print::note(summary.to_string().trim_end());
 }
 
+fn write_metrics(run: &Run, summary: &Summary) {
+    let Some(path) = &run.metrics else { return };
+    if let Err(error) = summary.write_json(path) {
+        print::error(&format!("{} cannot be written: {error}", path.display()));
+    }
+}
+
+/// What Beam counts of batches, in its names and units.
+fn add_batches(summary: &mut Summary, totals: &Totals) {
+    let between = |sum: u64, min: u64, max: u64| Distribution {
+        count: totals.batches,
+        sum,
+        min,
+        max,
+    };
+    let sizes = between(
+        totals.examples,
+        totals.smallest as u64,
+        totals.largest as u64,
+    );
+    summary.add_distribution("inference_request_batch_size", sizes);
+}
+
 /// A wrong command line or a broken machine.
 fn exit_of(error: &JobError) -> Exit {
     match error {
         JobError::Read { source, .. } if source.kind() == ErrorKind::NotFound => Exit::Unusable,
         JobError::SameOutput { .. }
         | JobError::OutputIsInput { .. }
+        | JobError::Columns { .. }
+        | JobError::NoColumns { .. }
+        | JobError::NotResumable { .. }
+        | JobError::OtherJob { .. }
         | JobError::NoFileTensors { .. }
         | JobError::FileTensors { .. } => Exit::Unusable,
         _ => Exit::BrokenOff,

@@ -50,7 +50,9 @@ async fn listen(
         .map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     print::out(&format!("serving on http://{address}"));
-    tracing::info!(%address, ready_ms = begin.elapsed().as_millis(), "ready");
+    // A log line in JSON has numbers of 64 bits; a wider one would become text.
+    let ready_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(%address, ready_ms, "ready");
     let catalog = Arc::new(RegistryCatalog(host.registry.clone()));
     let Telemetry {
         registry, server, ..

@@ -51,6 +51,12 @@ impl Fake {
         }
     }
 
+    /// Says what it yields.
+    pub(crate) fn promising(mut self, outputs: Vec<TensorSpec>) -> Self {
+        self.signature.outputs = outputs;
+        self
+    }
+
     pub(crate) fn delayed(
         mut self,
         delay: impl Fn(&Example) -> Duration + Send + Sync + 'static,
@@ -92,7 +98,7 @@ impl Endpoint for Fake {
     fn infer(
         &self,
         examples: Vec<Example>,
-        _: Call,
+        call: Call,
     ) -> BoxFuture<'_, Vec<Result<Prediction, Failure>>> {
         Box::pin(async move {
             let inside = self.inside.fetch_add(examples.len(), Ordering::SeqCst) + examples.len();
@@ -114,7 +120,7 @@ impl Endpoint for Fake {
                     key: example.key.clone(),
                     outputs,
                     model_id: ModelId::new("fake", "1"),
-                    example: None,
+                    example: call.keep_example.then(|| example.tensors.clone()),
                 })
             };
             examples.iter().map(answer).collect()

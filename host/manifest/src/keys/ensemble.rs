@@ -5,9 +5,11 @@ use super::files::FileTensor;
 use crate::json::Json;
 use crate::place::{Located, Place};
 use crate::report::Report;
-use crate::rule::collection::{Keyed, Map, Named, Repeated, Table};
+use crate::rule::collection::{Keyed, List, Map, Named, Repeated, Table};
+use crate::rule::either::OneOrMany;
+use crate::rule::free::{Argument, Scalar};
 use crate::rule::number::Whole;
-use crate::rule::text::{NAME, TENSOR, VERSION};
+use crate::rule::text::{ARGUMENT, COLUMN, NAME, TENSOR, Text, VERSION};
 use crate::rule::words::{OneOf, words};
 use crate::section::{
     Checked, Default, Optional, OwnName, OwnPath, OwnPlace, Required, independent, section,
@@ -15,6 +17,12 @@ use crate::section::{
 
 /// The most steps of one ensemble.
 const STEPS_MAX: usize = 256;
+/// Columns that make up one tensor.
+const COLUMNS: List<Text<String>> = List {
+    item: COLUMN,
+    min: 1,
+    max: 65_536,
+};
 
 section! {
     /// Steps that are served as one: every example passes through all of them, in order,
@@ -32,6 +40,12 @@ section! {
         /// How `consort run` makes an example of a file: a table for each tensor.
         pub files: Located<Vec<FileTensor>> =
             Default(Map { keys: TENSOR, item: Table::new() }, "{}");
+        /// How `consort run` makes an example of a line of a table (CSV, Parquet): the column
+        /// of each tensor, or the columns that make up its elements.
+        pub columns: Located<Vec<Named<Vec<Located<String>>>>> =
+            Default(Map { keys: TENSOR, item: Keyed(OneOrMany(COLUMNS)) }, "{}");
+        /// The column of a line's key. Without it, the line's number.
+        pub key_column: Option<Located<String>> = Optional(COLUMN);
         /// How long an example may take through all steps, in milliseconds. Without it,
         /// as long as its request allows.
         pub timeout_ms: Option<Located<u64>> = Optional(Whole::new(1, TIME_MS_MAX, 5000));
@@ -53,6 +67,8 @@ pub struct Step {
     /// For each output of the step that has another name here: the step's own name for
     /// it, and the name of the ensemble's tensor that it becomes.
     pub outputs: Vec<Named<String>>,
+    /// What every run of the step is told beside its tensors.
+    pub args: Vec<Named<Argument>>,
     /// Where the step is.
     pub place: Place,
 }
@@ -67,7 +83,7 @@ pub enum StepRuns {
         /// Which of its roles, if the manifest says it.
         role: Option<Located<Role>>,
     },
-    /// It runs a model.
+    /// It runs a model, or the models of a model map.
     Model(Located<String>),
 }
 
@@ -80,7 +96,7 @@ section! {
         path: String = OwnPath;
         /// The plugin that the step calls. Either this or `model`.
         plugin: Option<Located<String>> = Optional(NAME);
-        /// The model that the step runs. Either this or `plugin`.
+        /// The model or model map that the step runs. Either this or `plugin`.
         model: Option<Located<String>> = Optional(NAME);
         /// The step's name in metrics and errors, unique in the ensemble. Without it, the
         /// name of the plugin or model.
@@ -93,6 +109,9 @@ section! {
         /// Outputs under other names: `{ step_output = "tensor" }`.
         outputs: Located<Vec<Named<String>>> =
             Default(Map { keys: TENSOR, item: Keyed(TENSOR) }, "{}");
+        /// Arguments of every run, beside its tensors: `{ temperature = 0.5 }`.
+        args: Located<Vec<Named<Argument>>> =
+            Default(Map { keys: ARGUMENT, item: Keyed(Scalar) }, "{}");
     }
 }
 
@@ -163,6 +182,7 @@ impl Checked for Step {
             runs,
             inputs: keys.inputs.value,
             outputs: keys.outputs.value,
+            args: keys.args.value,
             place,
         })
     }

@@ -1,13 +1,37 @@
-//! The tables about the host itself: `[server]`, `[job]`, `[sandbox]`, `[cache]`.
+//! The tables about the host itself: `[registry]`, `[tenant.NAME]`, `[server]`, `[job]`,
+//! `[sandbox]`, `[cache]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{BYTES_MAX, COUNT_MAX, TIME_MS_MAX};
 use crate::place::Located;
-use crate::rule::number::{Bytes, Whole};
+use crate::rule::number::{Bytes, Flag, Whole};
 use crate::rule::text::{ADDRESS, FOLDER};
-use crate::section::{Default, Optional, independent, section};
+use crate::section::{Default, Optional, OwnName, independent, section};
+
+section! {
+    /// The models in memory.
+    pub struct Registry {
+        /// The most bytes of models that are loaded on demand, together; what was used longest
+        /// ago goes first. Without it, as many as there are.
+        pub model_bytes_max: Option<Located<u64>> = Optional(Bytes::new(1, BYTES_MAX));
+        /// How long each model may be tried out for the best `replicas` and `threads` where
+        /// they are `auto`, in milliseconds.
+        pub tune_time_ms_max: Located<u64> = Default(Whole::new(1, TIME_MS_MAX, 2000), "2000");
+    }
+}
+
+section! {
+    /// Somebody whose examples wait in queues beside those of others.
+    pub struct Tenant {
+        /// The tenant's name.
+        pub name: Located<String> = OwnName;
+        /// The share of a model's time, against the weights of the others, while several
+        /// tenants wait.
+        pub weight: Located<u32> = Default(Whole::new(1, 1000, 2), "1");
+    }
+}
 
 section! {
     /// How `consort serve` listens, and what it allows.
@@ -63,8 +87,22 @@ section! {
         /// How long one example may take, in milliseconds. Without it, as long as it
         /// takes.
         pub call_timeout_ms: Option<Located<u64>> = Optional(Whole::new(1, TIME_MS_MAX, 5000));
+        /// Whether predictions are written in the order of the input.
+        pub ordered: Located<bool> = Default(Flag, "false");
+        /// How many tries may follow one that failed for a reason that may pass.
+        pub retries_max: Located<u32> = Default(Whole::new(0, 100, 2), "2");
+        /// Whether the first example that fails for good ends the job.
+        pub fail_fast: Located<bool> = Default(Flag, "false");
+        /// Whether each prediction is written with its example.
+        pub include_example: Located<bool> = Default(Flag, "false");
+        /// How many examples one part of the output holds; a job that is resumed goes on after
+        /// the last part that is complete.
+        pub part_examples_max: Located<u64> =
+            Default(Whole::new(1, 1 << 40, 10_000), "10000");
         /// How long examples under way may take to finish after Ctrl-C, in milliseconds.
         pub cancel_grace_ms: Located<u64> = Default(Whole::new(0, TIME_MS_MAX, 10_000), "10000");
+        /// How long writing may take after that, in milliseconds.
+        pub write_grace_ms: Located<u64> = Default(Whole::new(0, TIME_MS_MAX, 10_000), "10000");
         /// How long a queue may stay full, without one answer, until refused examples
         /// fail, in milliseconds.
         pub queue_full_patience_ms: Located<u64> =
@@ -100,4 +138,4 @@ section! {
     }
 }
 
-independent!(Server, Job, Sandbox, Cache);
+independent!(Registry, Tenant, Server, Job, Sandbox, Cache);

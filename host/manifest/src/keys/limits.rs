@@ -48,6 +48,10 @@ section! {
             Default(Bytes::new(0, MEMORY_BYTES_MAX), "\"1 MiB\"");
         /// Streams, timers and other host resources open at a time.
         pub resources_max: Located<u64> = Default(Whole::new(1, COUNT_MAX, 256), "256");
+        /// Calls of one call into the host, of whatever kind.
+        pub host_calls_max: Located<u64> = Default(Whole::new(1, 1 << 40, 10_000), "10000000");
+        /// Calls to models in one call.
+        pub model_calls_max: Located<u64> = Default(Whole::new(0, COUNT_MAX, 64), "1024");
         /// Bytes of log text, standard output and standard error of one call; each line
         /// counts 64 bytes more.
         pub log_bytes_max: Located<u64> = Default(Bytes::new(0, 1 << 30), "\"64 KiB\"");
@@ -86,6 +90,8 @@ impl Limits {
             hostcall_bytes_max: or(self.hostcall_bytes_max, &base.hostcall_bytes_max),
             random_bytes_max: or(self.random_bytes_max, &base.random_bytes_max),
             resources_max: or(self.resources_max, &base.resources_max),
+            host_calls_max: or(self.host_calls_max, &base.host_calls_max),
+            model_calls_max: or(self.model_calls_max, &base.model_calls_max),
             log_bytes_max: or(self.log_bytes_max, &base.log_bytes_max),
             message_bytes_max: or(self.message_bytes_max, &base.message_bytes_max),
             wasm_bytes_max: or(self.wasm_bytes_max, &base.wasm_bytes_max),

@@ -1,11 +1,15 @@
 //! The keys of the manifest, one file for each kind of table.
 
+pub(crate) mod batching;
 pub(crate) mod ensemble;
 pub(crate) mod files;
 pub(crate) mod host;
 pub(crate) mod limits;
+pub(crate) mod map;
 pub(crate) mod model;
 pub(crate) mod plugin;
+pub(crate) mod quiet;
+pub(crate) mod remote;
 pub(crate) mod root;
 
 /// The longest time a key can ask for: a day.

@@ -6,12 +6,13 @@ use super::limits::Limits;
 use crate::place::Located;
 use crate::rule::collection::{Keyed, List, Map, Named, Table};
 use crate::rule::free::Anything;
-use crate::rule::text::{ASSET, CAPABILITY, COMPONENT, PATH, SHA256, VERSION};
+use crate::rule::text::{ASSET, CAPABILITY, COMPONENT, NAME, PATH, SHA256, VERSION};
 use crate::rule::words::{OneOf, words};
 use crate::section::{Default, Optional, OwnName, Required, independent, section};
 
 section! {
-    /// A WebAssembly component that prepares examples or finishes answers, in a sandbox.
+    /// A WebAssembly component that prepares examples, runs a model or finishes answers, in a
+    /// sandbox.
     pub struct Plugin {
         /// The plugin's name.
         pub name: Located<String> = OwnName;
@@ -32,6 +33,9 @@ section! {
         /// What the plugin asks to be allowed beyond computing.
         pub capabilities: Located<Vec<Located<String>>> =
             Default(List { item: CAPABILITY, min: 0, max: 64 }, "[]");
+        /// Models that the plugin may call, as model handler or by `wasi:nn`.
+        pub models: Located<Vec<Located<String>>> =
+            Default(List { item: NAME, min: 0, max: 1024 }, "[]");
         /// Limits of this plugin, where they differ from `[limits]`.
         pub limits: Located<Limits> = Default(Table::new(), "{}");
     }

@@ -1,8 +1,9 @@
 //! The manifest's top level.
 
 use super::ensemble::Ensemble;
-use super::host::{Cache, Job, Sandbox, Server};
+use super::host::{Cache, Job, Registry, Sandbox, Server, Tenant};
 use super::limits::Limits;
+use super::map::ModelMap;
 use super::model::Model;
 use super::plugin::Plugin;
 use crate::place::Located;
@@ -21,14 +22,22 @@ section! {
         /// The models, by name.
         pub(crate) model: Located<Vec<Model>> =
             Default(Map { keys: NAME, item: Table::new() }, "{}");
+        /// Models by key, by name.
+        pub(crate) model_map as "model-map": Located<Vec<ModelMap>> =
+            Default(Map { keys: NAME, item: Table::new() }, "{}");
         /// The plugins, by name.
         pub(crate) plugin: Located<Vec<Plugin>> =
             Default(Map { keys: NAME, item: Table::new() }, "{}");
         /// The ensembles, by name.
         pub(crate) ensemble: Located<Vec<Ensemble>> =
             Default(Map { keys: NAME, item: Table::new() }, "{}");
+        /// The tenants that are not like any other, by name.
+        pub(crate) tenant: Located<Vec<Tenant>> =
+            Default(Map { keys: NAME, item: Table::new() }, "{}");
         /// The limits of every plugin.
         pub(crate) limits: Located<Limits> = Default(Table::new(), "{}");
+        /// The models in memory.
+        pub(crate) registry: Located<Registry> = Default(Table::new(), "{}");
         /// The server.
         pub(crate) server: Located<Server> = Default(Table::new(), "{}");
         /// Jobs.

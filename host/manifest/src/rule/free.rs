@@ -1,4 +1,5 @@
-//! Rules that stand alone: the manifest's own version, and a plugin's free-form `config`.
+//! Rules that stand alone: the manifest's own version, a plugin's free-form `config`, and
+//! arguments of a run.
 
 use toml::de::DeValue;
 
@@ -11,6 +12,22 @@ pub(crate) const FORMAT_VERSION: i128 = 1;
 
 /// The version of the manifest's format.
 pub(crate) struct FormatVersion;
+
+/// The value of an argument that a step gives to its plugin or model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Argument {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number, neither infinite nor NaN.
+    Float(f64),
+    /// A text.
+    Text(String),
+}
+
+/// An [`Argument`].
+pub(crate) struct Scalar;
 
 /// Any value: a text stays as it is, everything else becomes JSON.
 pub(crate) struct Anything;
@@ -74,5 +91,48 @@ impl Rule for Anything {
             report.wrong(place, message, "write it as a text, in quotes");
         });
         right.then(|| json.compact())
+    }
+}
+
+// === impl Scalar ===
+
+impl Describe for Scalar {
+    fn wanted(&self) -> String {
+        "true, false, a number or a text".to_owned()
+    }
+
+    fn sample(&self) -> String {
+        "0.5".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        let kinds = ["boolean", "number", "string"];
+        let kind = |kind| Json::object([("type", Json::text(kind))]);
+        Json::object([("oneOf", Json::List(kinds.map(kind).into()))])
+    }
+}
+
+impl Rule for Scalar {
+    type Value = Argument;
+
+    fn read(&self, found: Found<'_>, report: &mut Report) -> Option<Argument> {
+        let read = match found.value.get_ref() {
+            DeValue::Boolean(flag) => Some(Argument::Bool(*flag)),
+            DeValue::String(text) => Some(Argument::Text(text.to_string())),
+            DeValue::Integer(number) => i64::try_from(super::integer(number))
+                .ok()
+                .map(Argument::Int),
+            DeValue::Float(number) => {
+                let number = number.as_str().parse().ok();
+                number
+                    .filter(|number: &f64| number.is_finite())
+                    .map(Argument::Float)
+            }
+            _ => None,
+        };
+        if read.is_none() {
+            return found.refuse_type(self, report);
+        }
+        read
     }
 }

@@ -2,8 +2,11 @@
 //! for the JSON Schema and for the reference. One table of keys, four uses.
 
 pub(crate) mod collection;
+pub(crate) mod either;
 pub(crate) mod free;
 pub(crate) mod number;
+pub(crate) mod real;
+pub(crate) mod sequence;
 pub(crate) mod text;
 pub(crate) mod words;
 

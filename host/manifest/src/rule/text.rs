@@ -47,6 +47,94 @@ pub(crate) const VERSION: Text<String> = Text {
     ..NAME
 };
 
+/// The number of a version: the name of its file or folder.
+pub(crate) const VERSION_NUMBER: Text<u64> = Text {
+    wanted: "the number of a version, as a text",
+    sample: "\"3\"",
+    pattern: "^[0-9]+$",
+    bytes_max: 20,
+    placeholder: "NUMBER",
+    parse: version_number,
+};
+
+/// The namespace of metrics.
+pub(crate) const NAMESPACE: Text<String> = Text {
+    wanted: "a namespace of letters, digits, '.', '_' and '-' that begins with a letter or digit",
+    sample: "\"RunInference\"",
+    ..NAME
+};
+
+/// A key of an example, or a pattern of keys.
+pub(crate) const KEY: Text<String> = Text {
+    wanted: "a key, or a pattern of keys with * and ?",
+    sample: "\"shop-*\"",
+    placeholder: "KEY",
+    ..TENSOR
+};
+
+/// A column of a table.
+pub(crate) const COLUMN: Text<String> = Text {
+    wanted: "the name of a column",
+    sample: "\"age\"",
+    ..TENSOR
+};
+
+/// An argument of a run.
+pub(crate) const ARGUMENT: Text<String> = Text {
+    wanted: "the name of an argument",
+    sample: "temperature",
+    placeholder: "ARGUMENT",
+    ..TENSOR
+};
+
+/// The address of a server.
+pub(crate) const URL: Text<String> = Text {
+    wanted: "a URL that begins with http:// or https://",
+    sample: "\"http://127.0.0.1:8000\"",
+    pattern: "^https?://.+$",
+    bytes_max: PATH_BYTES_MAX,
+    placeholder: "NAME",
+    parse: url,
+};
+
+/// A variable of the environment.
+pub(crate) const VARIABLE: Text<String> = Text {
+    wanted: "the name of an environment variable",
+    sample: "\"MODEL_TOKEN\"",
+    pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
+    bytes_max: LABEL_BYTES_MAX,
+    placeholder: "NAME",
+    parse: variable,
+};
+
+/// A path with the place where a key goes.
+pub(crate) const TEMPLATE: Text<String> = Text {
+    wanted: "a path with {key} in it, relative to the manifest",
+    sample: "\"models/{key}.onnx\"",
+    pattern: "\\{key\\}",
+    bytes_max: PATH_BYTES_MAX,
+    placeholder: "NAME",
+    parse: template,
+};
+
+/// A file of examples.
+pub(crate) const EXAMPLES: Text<PathBuf> = Text {
+    sample: "\"warm-up.jsonl\"",
+    ..PATH
+};
+
+/// A file of certificates.
+pub(crate) const CERTIFICATES: Text<PathBuf> = Text {
+    sample: "\"ca.pem\"",
+    ..PATH
+};
+
+/// A file that holds a secret.
+pub(crate) const SECRET: Text<PathBuf> = Text {
+    sample: "\"secrets/token\"",
+    ..PATH
+};
+
 /// The name of a tensor.
 pub(crate) const TENSOR: Text<String> = Text {
     wanted: "the name of a tensor",
@@ -55,6 +143,13 @@ pub(crate) const TENSOR: Text<String> = Text {
     bytes_max: LABEL_BYTES_MAX,
     placeholder: "TENSOR",
     parse: label,
+};
+
+/// What another server calls a model, or one of its versions.
+pub(crate) const REMOTE: Text<String> = Text {
+    wanted: "a text as the server has it",
+    sample: "\"resnet-50\"",
+    ..TENSOR
 };
 
 /// The name under which a plugin reads an asset.
@@ -205,6 +300,39 @@ fn path(text: &str) -> Result<PathBuf, String> {
     label(text).map(PathBuf::from)
 }
 
+fn version_number(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| format!("is {}", quoted(text)))
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://");
+    let rest = rest.or_else(|| text.strip_prefix("https://"));
+    match rest {
+        None | Some("") => Err(format!("is {}", quoted(text))),
+        // A secret has no place in a manifest.
+        Some(rest) if rest.contains('@') => Err("has a user or password before an @".to_owned()),
+        Some(_) => word(text),
+    }
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if text.starts_with(|c: char| c.is_ascii_digit()) || !text.chars().all(allowed) {
+        return Err(format!("is {}", quoted(text)));
+    }
+    Ok(text.to_owned())
+}
+
+fn template(text: &str) -> Result<String, String> {
+    match text.matches("{key}").count() {
+        1 => label(text),
+        0 => Err(format!("{} has no {{key}}", quoted(text))),
+        _ => Err(format!("{} has {{key}} twice", quoted(text))),
+    }
+}
+
 fn sha256(text: &str) -> Result<String, String> {
     match text.chars().find(|c| !c.is_ascii_hexdigit()) {
         Some(bad) => Err(format!("has {}", quoted(&bad.to_string()))),
@@ -257,6 +385,42 @@ mod tests {
         }
         for bad in ["localhost:8000", "127.0.0.1", ":8000", "127.0.0.1:65536"] {
             assert!(ADDRESS.check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls_and_variables() {
+        for good in ["http://a", "https://[::1]:8000/models/x"] {
+            assert!(URL.check(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "a:8000",
+            "http://",
+            "ftp://a",
+            "http://me:pw@a",
+            "http://a b",
+        ] {
+            assert!(URL.check(bad).is_err(), "{bad}");
+        }
+        for (text, right) in [
+            ("TOKEN_2", true),
+            ("_x", true),
+            ("2X", false),
+            ("A-B", false),
+        ] {
+            assert_eq!(VARIABLE.check(text).is_ok(), right, "{text}");
+        }
+    }
+
+    #[test]
+    fn version_numbers_and_templates() {
+        assert_eq!(VERSION_NUMBER.check("007"), Ok(7));
+        for bad in ["", "-1", "+1", "1.0", "v1", "99999999999999999999"] {
+            assert!(VERSION_NUMBER.check(bad).is_err(), "{bad}");
+        }
+        assert!(TEMPLATE.check("m/{key}.onnx").is_ok());
+        for bad in ["m.onnx", "{key}/{key}.onnx", "{key}\u{0}"] {
+            assert!(TEMPLATE.check(bad).is_err(), "{bad}");
         }
     }
 

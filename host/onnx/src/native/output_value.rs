@@ -1,7 +1,7 @@
-//! `OrtValue`: tensors that come out of a run.
+//! `OrtValue`: what comes out of a run.
 
 use super::value::{Owned, byte_length};
-use super::{Error, Session, Value, api, check, written};
+use super::{Error, Session, Value, api, check, default_allocator, written};
 use crate::datatype::Element;
 use bytes::Bytes;
 use consort_inference::Datatype;
@@ -10,13 +10,13 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A tensor that came out of a run.
+/// A tensor that came out of a run, or a sequence or map of such.
 pub(crate) struct OutputValue {
     owned: Owned,
     /// Memory of inputs that the output may be.
     borrowed: Vec<Bytes>,
     /// The arena or the weights that the output may lie in.
-    _session: Arc<Session>,
+    session: Arc<Session>,
 }
 
 /// The elements of an output, as bytes that own it.
@@ -52,7 +52,7 @@ impl OutputValue {
                 .iter()
                 .filter_map(|input| input.borrowed.clone())
                 .collect(),
-            _session: session.clone(),
+            session: session.clone(),
         })
     }
 
@@ -138,6 +138,41 @@ impl OutputValue {
             }
         }
         Ok(data)
+    }
+
+    /// The elements of a sequence.
+    pub(crate) fn elements(&self) -> Result<Vec<Self>, Error> {
+        let mut count = 0;
+        // SAFETY: the value lives; ONNX Runtime refuses one that is a tensor.
+        unsafe { check((api().GetValueCount)(self.owned.as_ptr(), &mut count))? };
+        (0..count).map(|index| self.part(index)).collect()
+    }
+
+    /// The keys and the values of a map, in ascending order of the keys.
+    pub(crate) fn entries(&self) -> Result<(Self, Self), Error> {
+        Ok((self.part(0)?, self.part(1)?))
+    }
+
+    fn part(&self, index: usize) -> Result<Self, Error> {
+        let index = i32::try_from(index).map_err(|_| Error::new("a sequence is too long"))?;
+        let allocator = default_allocator()?;
+        let mut pointer = std::ptr::null_mut();
+        // SAFETY: ONNX Runtime checks kind and index, and writes a pointer to a new value. Its
+        // memory is a copy, or shared with the sequence and counted; should it be an input's
+        // or the session's, both are kept as for the whole.
+        unsafe {
+            check((api().GetValue)(
+                self.owned.as_ptr(),
+                index,
+                allocator.as_ptr(),
+                &mut pointer,
+            ))?;
+        }
+        Ok(Self {
+            owned: Owned(written(pointer)?),
+            borrowed: self.borrowed.clone(),
+            session: self.session.clone(),
+        })
     }
 
     fn is_in_cpu_memory(&self) -> Result<bool, Error> {

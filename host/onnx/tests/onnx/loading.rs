@@ -190,16 +190,9 @@ fn a_model_for_a_newer_library_says_which_opset_it_asks_for() {
 fn what_is_no_tensor_is_named() {
     let error = |name| load_error(&config(name));
     assert_eq!(
-        error("sequence_output"),
-        "output \"pieces\" is a sequence; only tensors are supported for now"
-    );
-    assert_eq!(
-        error("map_output"),
-        "output \"maps\" is a sequence; only tensors are supported for now"
-    );
-    assert_eq!(
         error("optional_output"),
-        "output \"maybe\" is an optional value; only tensors are supported for now"
+        "output \"maybe\" is an optional value; tensors can be served, and as outputs also \
+         sequences of tensors and of maps to numbers"
     );
     assert_eq!(
         error("eight_bit_input"),

@@ -18,6 +18,8 @@ mod memory;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]
+mod sequences;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tensors;

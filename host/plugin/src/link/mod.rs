@@ -2,12 +2,17 @@
 //! with stubs for the imports that are refused when called rather than when loaded.
 
 mod assets;
+mod collate;
+mod columns;
 mod files;
 mod log;
+mod models;
+mod nn;
 mod tensors;
 mod wasi;
 
 pub(crate) use files::{FilesRefused, refuse_files};
+pub(crate) use nn::{NN_VERSION, link_nn};
 pub(crate) use wasi::wasi_context;
 
 use crate::state::State;
@@ -22,8 +27,11 @@ pub(crate) const CONTRACT_VERSION: &str = "0.1.0";
 pub(crate) fn base(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     tensors::link(&mut linker)?;
+    collate::link(&mut linker)?;
+    models::link(&mut linker)?;
     log::link(&mut linker)?;
     assets::link(&mut linker)?;
+    columns::link(&mut linker)?;
     wasi::link(&mut linker)?;
     Ok(linker)
 }

@@ -89,6 +89,25 @@ fn link_making(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
         },
     )?;
     instance.func_wrap(
+        "[static]tensor.create-from-parts",
+        |mut store: Context,
+         (datatype, shape, parts): (WireDatatype, WasmList<u64>, Vec<WasmList<u8>>)|
+         -> wasmtime::Result<Made> {
+            let made = check_shape(&store, &shape).and_then(|shape| {
+                let bytes = parts
+                    .iter()
+                    .try_fold(0usize, |bytes, part| bytes.checked_add(part.len()));
+                store.data_mut().tensors.charge(bytes)?;
+                let mut data = Vec::with_capacity(bytes.unwrap_or_default());
+                for part in &parts {
+                    data.extend_from_slice(part.as_le_slice(&store));
+                }
+                Ok(Tensor::new(datatype.into(), shape, data.into())?)
+            });
+            finish(&mut store, made)
+        },
+    )?;
+    instance.func_wrap(
         "[method]tensor.slice",
         |mut store: Context, (this, ranges): (Handle, Vec<WireAxisRange>)| {
             let ranges: Vec<Range<usize>> = ranges

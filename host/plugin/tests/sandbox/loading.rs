@@ -111,11 +111,15 @@ async fn imports_that_nobody_has_are_refused() {
         ),
         (
             "wasi:nn/graph@0.2.0-rc-2024-10-28",
-            ["capability \"wasi-nn\"", "grants it to nobody"],
+            ["models = [\"...\"]", "under [plugin.plugin]"],
+        ),
+        (
+            "wasi:nn/graph@0.2.0-rc-2024-08-19",
+            ["does not have", "wasi:nn@0.2.0-rc-2024-10-28"],
         ),
         ("acme:secrets/vault@1.0.0", ["does not have", "wasi:clocks"]),
         (
-            "consort:inference/models@0.1.0",
+            "consort:inference/weather@0.1.0",
             ["does not have", "tensors"],
         ),
     ] {
@@ -427,7 +431,8 @@ async fn a_cache_open_to_others_is_not_used() {
 #[test]
 fn components_are_described_without_running_them() {
     let inspection = Sandbox::inspect(&guest("identity")).unwrap();
-    assert_eq!(inspection.roles, Role::ALL);
+    assert_eq!(inspection.roles, [Role::Preprocess, Role::Postprocess]);
+    assert!(!inspection.needs_models);
     assert_eq!(inspection.not_a_plugin, None);
     assert_eq!(inspection.snapshot, Ok(()));
     assert!(inspection.capabilities.is_empty() && inspection.unknown_imports.is_empty());
@@ -444,6 +449,15 @@ fn components_are_described_without_running_them() {
 
     let socket = Sandbox::inspect(&guest("opens_socket")).unwrap();
     assert_eq!(socket.capabilities, [Capability::Network].into());
+
+    let glue = Sandbox::inspect(&guest("token_glue")).unwrap();
+    assert_eq!(
+        (glue.roles, glue.needs_models),
+        (vec![Role::ModelHandler], false)
+    );
+    let standard = Sandbox::inspect(&guest("nn_runs_model")).unwrap();
+    assert!(standard.needs_models && standard.unknown_imports.is_empty());
+    assert!(standard.capabilities.is_empty());
 
     let (_folder, config) = component("(component (import \"a:b/c\" (instance)))");
     let other = Sandbox::inspect(&config.path).unwrap();

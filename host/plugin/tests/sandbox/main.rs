@@ -10,5 +10,8 @@
 
 mod behaviour;
 mod common;
+mod fake_model;
 mod hostile;
+mod hostile_models;
 mod loading;
+mod models;

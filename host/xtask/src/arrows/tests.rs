@@ -240,7 +240,7 @@ fn the_fences_of_the_design_stand() {
 fn a_closed_list_refuses_what_is_not_on_it() {
     let text = refused("host/inference", "consort-inference", "regex", "-", None);
     assert!(
-        text.ends_with("from registries, host/inference uses bytes, thiserror alone"),
+        text.ends_with("from registries, host/inference uses bytes, smallvec, thiserror alone"),
         "{text}"
     );
     allowed("host/inference", "consort-inference", "bytes", "-", None);

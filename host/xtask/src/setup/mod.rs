@@ -3,10 +3,12 @@
 
 mod model;
 mod onnx_runtime;
+mod openvino;
 mod pins;
 mod python;
 mod requirements;
 mod rust_target;
+mod tabular;
 mod wheel;
 
 use crate::failure::Failure;
@@ -16,7 +18,7 @@ use crate::metadata::Metadata;
 use crate::process::Program;
 use crate::progress::Progress;
 use crate::python_guest;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Whether the Python side is wanted: its environment and the components made with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) enum PythonSide {
 pub(crate) struct Prepared {
     /// The library of ONNX Runtime.
     library: PathBuf,
+    /// The folder of OpenVINO's libraries, where that optional part has been set up.
+    openvino: Option<PathBuf>,
 }
 
 /// Prepares everything; quick when there is nothing to do.
@@ -41,23 +45,39 @@ pub(crate) fn run(
     let progress = Progress::new("setup");
     rust_target::install(progress)?;
     let library = onnx_runtime::install(layout, progress)?;
+    let openvino = openvino::if_wanted(layout, progress)?;
     model::install(layout, progress)?;
     if python_side == PythonSide::With {
         python::environment(layout, progress)?;
+        tabular::install(layout, progress)?;
     }
     guests::examples(layout, metadata, progress)?;
     if python_side == PythonSide::With {
         let componentize_py = requirements::version_of("componentize-py")?;
         python_guest::build(layout, &componentize_py, progress)?;
     }
-    Ok(Prepared { library })
+    Ok(Prepared { library, openvino })
+}
+
+/// Prepares the optional OpenVINO; from then on it is kept and used like the rest.
+pub(crate) fn with_openvino(layout: &Layout) -> Result<(), Failure> {
+    openvino::install(layout, Progress::new("setup")).map(|_| ())
 }
 
 // === impl Prepared ===
 
 impl Prepared {
+    /// The folder of OpenVINO's libraries, or how to get them.
+    pub(crate) fn openvino(&self) -> Result<&Path, &'static str> {
+        self.openvino.as_deref().ok_or(openvino::COMMAND)
+    }
+
     /// Gives a program the environment in which it finds what set-up prepared.
     pub(crate) fn environment(&self, layout: &Layout, program: Program) -> Program {
+        let program = match &self.openvino {
+            Some(path) => program.env(openvino::VARIABLE, path),
+            None => program,
+        };
         program
             .env("ORT_DYLIB_PATH", &self.library)
             // The official builds of ONNX Runtime report home unless told not to. The host

@@ -6,6 +6,9 @@
 /// The version of ONNX Runtime.
 pub(crate) const ONNX_RUNTIME_VERSION: &str = "1.32.0";
 
+/// The version of OpenVINO.
+pub(crate) const OPENVINO_VERSION: &str = "2026.4.1";
+
 /// The version of the package that carries the file-type model.
 pub(crate) const MAGIKA_VERSION: &str = "1.0.3";
 
@@ -102,6 +105,164 @@ pub(crate) const ONNX_RUNTIMES: &[OnnxRuntime] = &[
             file_name: "libonnxruntime.1.32.0.dylib",
             sha256: "fa585fabbea65b823b9a8f7e27d46aee3989d1be7e36b528203d3a1fd613aae7",
         },
+    },
+];
+
+/// OpenVINO for one kind of machine, in the words of `std::env::consts`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenVino {
+    pub(crate) os: &'static str,
+    pub(crate) arch: &'static str,
+    pub(crate) wheel: Wheel,
+    /// Its interface for C first, then what that loads: the core, what reads OpenVINO's own
+    /// models and ONNX's, what runs on the CPU, and its threads.
+    pub(crate) libraries: &'static [Member],
+}
+
+pub(crate) const OPENVINOS: &[OpenVino] = &[
+    OpenVino {
+        os: "linux",
+        arch: "x86_64",
+        wheel: Wheel {
+            package: "openvino",
+            version: OPENVINO_VERSION,
+            file_name: "openvino-2026.4.1-22982-cp311-cp311-manylinux_2_28_x86_64.whl",
+            sha256: "2d22b1da03f7caf74df30e9f6417d0ab2f637e4a38e08e1dcd294d2c37407aaf",
+            tags: &[
+                "--platform=manylinux_2_28_x86_64",
+                "--implementation=cp",
+                "--python-version=3.11",
+                "--abi=cp311",
+            ],
+        },
+        libraries: &[
+            Member {
+                path: "openvino/libs/libopenvino_c.so.2641",
+                file_name: "libopenvino_c.so.2641",
+                sha256: "d2d0836d422b21fc5da2739af0d6035df3fc6dd5e4756402eb848974edecf8a5",
+            },
+            Member {
+                path: "openvino/libs/libopenvino.so.2641",
+                file_name: "libopenvino.so.2641",
+                sha256: "9b9a80ac1f18e07b13ed54459d9a865bcfe9dc170dbf8fe740c2974b85ecedc1",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_ir_frontend.so.2641",
+                file_name: "libopenvino_ir_frontend.so.2641",
+                sha256: "554e9fd3d4a0fbc587c14379464b2324e24b8ea736cfb749ad2cd9e74dfc09e0",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_onnx_frontend.so.2641",
+                file_name: "libopenvino_onnx_frontend.so.2641",
+                sha256: "82d499f5b5e8514def7aaa1ecd5a9f570542d33ae9d00a0077f707cccd0e0192",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_intel_cpu_plugin.so",
+                file_name: "libopenvino_intel_cpu_plugin.so",
+                sha256: "6599e3dd300d047b5ed72f8e48101c5f312c25321f35f57f803641ff8372900b",
+            },
+            Member {
+                path: "openvino/libs/libtbb.so.12",
+                file_name: "libtbb.so.12",
+                sha256: "ac9518497a4f2cb6729792730f145ee58367316031511923fef263c9ac81ca61",
+            },
+        ],
+    },
+    OpenVino {
+        os: "linux",
+        arch: "aarch64",
+        wheel: Wheel {
+            package: "openvino",
+            version: OPENVINO_VERSION,
+            file_name: "openvino-2026.4.1-22982-cp311-cp311-manylinux_2_35_aarch64.whl",
+            sha256: "bea1eb3733c34ef331adc945da0ccda5937865031139073663be84c517ffda22",
+            tags: &[
+                "--platform=manylinux_2_35_aarch64",
+                "--implementation=cp",
+                "--python-version=3.11",
+                "--abi=cp311",
+            ],
+        },
+        libraries: &[
+            Member {
+                path: "openvino/libs/libopenvino_c.so.2641",
+                file_name: "libopenvino_c.so.2641",
+                sha256: "dfb34063847add4fe0689583633e74b69d7844e9e5a4b085476b0861c0b28f51",
+            },
+            Member {
+                path: "openvino/libs/libopenvino.so.2641",
+                file_name: "libopenvino.so.2641",
+                sha256: "4a4ce9bb19ab78288b36ff39cbfebf1307c6b1ffda953b0c2b32129a8e89f04a",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_ir_frontend.so.2641",
+                file_name: "libopenvino_ir_frontend.so.2641",
+                sha256: "0c1e737e93e78b5ffaf854d830140d2d84046847e19cd5226a1aff1c56be4431",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_onnx_frontend.so.2641",
+                file_name: "libopenvino_onnx_frontend.so.2641",
+                sha256: "2ea8eb7270401e9a1ccf4de9f5fc4bcb3177d00f431a8e9bfa24dfe19b7a4578",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_arm_cpu_plugin.so",
+                file_name: "libopenvino_arm_cpu_plugin.so",
+                sha256: "839cb0653151d0962e13a129b7b1ad2ffc700b5a1472e847cdcb83e523cf424e",
+            },
+            Member {
+                path: "openvino/libs/libtbb.so.12",
+                file_name: "libtbb.so.12",
+                sha256: "07ad125a3e19dbc40cf74ea6d4bd4c67ad7df5aaff9611178eea99592bc7a921",
+            },
+        ],
+    },
+    OpenVino {
+        os: "macos",
+        arch: "aarch64",
+        wheel: Wheel {
+            package: "openvino",
+            version: OPENVINO_VERSION,
+            file_name: "openvino-2026.4.1-22982-cp311-cp311-macosx_11_0_arm64.whl",
+            sha256: "d3740853691ae4a9003bc3417a4625d848e2cc3251af4b815c59199b38be252a",
+            tags: &[
+                "--platform=macosx_11_0_arm64",
+                "--implementation=cp",
+                "--python-version=3.11",
+                "--abi=cp311",
+            ],
+        },
+        libraries: &[
+            Member {
+                path: "openvino/libs/libopenvino_c.2641.dylib",
+                file_name: "libopenvino_c.2641.dylib",
+                sha256: "bddb3a260fd599c17efa258b97b6797dac1e164c25d059df170e8f9e22370a7e",
+            },
+            Member {
+                path: "openvino/libs/libopenvino.2641.dylib",
+                file_name: "libopenvino.2641.dylib",
+                sha256: "6544d0ac0a41ba5f98ea33bca7dd36511f5a853a42525119b3325d2a77c0a821",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_ir_frontend.2641.dylib",
+                file_name: "libopenvino_ir_frontend.2641.dylib",
+                sha256: "fa0a1782318da4a18da7e54bc1dcf118c93c154d4aa375b12e9e47d8b6f0acb0",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_onnx_frontend.2641.dylib",
+                file_name: "libopenvino_onnx_frontend.2641.dylib",
+                sha256: "15d385049cdc014f12aa6c03131cdd7ea74a0b5b3cb147e9a375454bc3b8dd58",
+            },
+            Member {
+                path: "openvino/libs/libopenvino_arm_cpu_plugin.so",
+                file_name: "libopenvino_arm_cpu_plugin.so",
+                sha256: "9492edf670e0b7828f7bd2438258350c7b83f696b9cded0d8098acc46c1c1f04",
+            },
+            Member {
+                path: "openvino/libs/libtbb.12.dylib",
+                file_name: "libtbb.12.dylib",
+                sha256: "7565828d6260b63eb6fc6ac32225be632b4bcaececb5174967313cad2e1001bf",
+            },
+        ],
     },
 ];
 

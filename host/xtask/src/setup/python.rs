@@ -50,19 +50,37 @@ pub(crate) fn needs_module(
 
 /// Makes sure that the environment is there and holds exactly the pinned packages.
 pub(crate) fn environment(layout: &Layout, progress: Progress) -> Result<(), Failure> {
-    let pinned = requirements::parse(requirements::TEXT)?;
-    let mut step = progress.step(&format!("Python environment, {} packages", pinned.len()));
+    environment_of(
+        layout,
+        progress,
+        "Python environment",
+        &layout.venv(),
+        requirements::TEXT,
+    )
+}
+
+/// The same for any folder and any packages, each pinned with its digests.
+pub(crate) fn environment_of(
+    layout: &Layout,
+    progress: Progress,
+    title: &str,
+    venv: &Path,
+    packages: &str,
+) -> Result<(), Failure> {
+    let pinned = requirements::parse(packages)?;
+    let venv_python = venv.join("bin/python");
+    let mut step = progress.step(&format!("{title}, {} packages", pinned.len()));
     let python = find()?;
     let version = version(&python)?;
-    let stamp_path = layout.venv().join(STAMP);
+    let stamp_path = venv.join(STAMP);
     let mut stamp = Stamp::default();
-    stamp.text("requirements", requirements::TEXT);
+    stamp.text("requirements", packages);
     stamp.text("version", &version);
     // An environment holds absolute paths: a checkout that was moved gets a new one.
-    stamp.text("place", &layout.venv().to_string_lossy());
+    stamp.text("place", &venv.to_string_lossy());
     let stamp = stamp.finish();
     let made = fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp);
-    if made && layout.venv_python().exists() {
+    if made && venv_python.exists() {
         step.ready();
         return Ok(());
     }
@@ -76,14 +94,14 @@ pub(crate) fn environment(layout: &Layout, progress: Progress) -> Result<(), Fai
     step.needs("installing");
     Program::new(&python)
         .args(["-m", "venv", "--clear"])
-        .arg(layout.venv())
+        .arg(venv)
         .advice("on Debian or Ubuntu, `apt install python3-venv`")
         .quietly(&mut step)?;
     // What is installed is what was pinned when this program was built: write it out, so that
     // a file edited since cannot differ from the stamp.
-    let file = layout.venv().join("requirements.txt");
-    fs::write(&file, requirements::TEXT).map_err(Failure::file("cannot write", &file))?;
-    Program::new(layout.venv_python())
+    let file = venv.join("requirements.txt");
+    fs::write(&file, packages).map_err(Failure::file("cannot write", &file))?;
+    Program::new(&venv_python)
         .args([
             "-m",
             "pip",

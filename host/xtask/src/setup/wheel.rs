@@ -125,7 +125,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setup::pins::{MAGIKA, MAGIKA_FILES, ONNX_RUNTIMES};
+    use crate::setup::pins::{MAGIKA, MAGIKA_FILES, ONNX_RUNTIMES, OPENVINOS};
 
     fn layout(root: &Path) -> Layout {
         Layout {
@@ -217,14 +217,17 @@ mod tests {
 
     #[test]
     fn every_pin_is_a_whole_digest_and_names_its_version() {
-        let wheels = ONNX_RUNTIMES.iter().map(|one| one.wheel).chain([MAGIKA]);
+        let onnx_runtimes = ONNX_RUNTIMES.iter().map(|one| one.wheel);
+        let openvinos = OPENVINOS.iter().map(|one| one.wheel);
+        let wheels = onnx_runtimes.chain(openvinos).chain([MAGIKA]);
         for wheel in wheels {
             let start = format!("{}-{}-", wheel.package, wheel.version);
             assert!(wheel.file_name.starts_with(&start), "{wheel:?}");
             assert_eq!(wheel.sha256.len(), 64, "{wheel:?}");
         }
         let members = ONNX_RUNTIMES.iter().map(|one| &one.library);
-        for member in members.chain(MAGIKA_FILES) {
+        let libraries = OPENVINOS.iter().flat_map(|one| one.libraries);
+        for member in members.chain(libraries).chain(MAGIKA_FILES) {
             assert!(member.path.ends_with(member.file_name), "{member:?}");
             assert_eq!(member.sha256.len(), 64, "{member:?}");
         }

@@ -84,7 +84,7 @@ impl Preprocess for FileFeatures {
         };
         let guess = match features(&self.config, windows).map_err(Error::invalid_input)? {
             Features::Tokens(tokens) => {
-                let bytes = Tensor::from_slice(&[tokens.len()], &tokens)?;
+                let bytes = Tensor::from_vec(&[tokens.len()], tokens)?;
                 return Ok(Outcome::forward([("bytes", bytes)]));
             }
             Features::Guess(Guess::Empty) => &self.empty,

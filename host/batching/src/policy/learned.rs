@@ -1,0 +1,214 @@
+//! The policy that finds size and delay by itself.
+
+use super::known::{BUDGET_SHARE, Known};
+use super::{BatchPolicy, Decision, QueueView, RunOutcome};
+use crate::config::Config;
+use crate::kind::LaneKind;
+use consort_inference::BatchHints;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Kinds whose costs are remembered; the one that was used longest ago goes.
+const KINDS_MAX: usize = 64;
+/// What waiting must gain: a part of the time that examples spend otherwise.
+const WAIT_GAINS: f64 = 0.05;
+/// The least part of the best rate for which a batch is made smaller so that one deadline is
+/// met; below it, meeting one would make many miss theirs.
+const URGENT_RATE: f64 = 0.5;
+/// The part of the time to a deadline that a run may be expected to take.
+const DEADLINE_SHARE: f64 = 0.9;
+
+/// Learns from run times what batches of each size cost, for each kind of examples, and
+///
+/// - runs the size that serves most examples a second, when so many wait; of sizes about as
+///   good, the smallest;
+/// - runs what waits when fewer do, or less of it where that is better (below a step, say);
+/// - waits only with one replica free, when the examples expected to come in time are so
+///   many that all together are done earlier;
+/// - keeps batches short enough for the deadlines that callers give, and never waits past
+///   the point at which a deadline could not be met;
+/// - tries other sizes at a bounded loss, never more than double of what has run, and goes
+///   back at once when that was worse.
+///
+/// `max_batch_size` and `max_queue_delay` are limits where they are written.
+pub struct LearnedPolicy {
+    max_batch_size: usize,
+    max_queue_delay: Option<Duration>,
+    preferred: Vec<usize>,
+    kinds: HashMap<LaneKind, Known>,
+    uses: u64,
+}
+
+// === impl LearnedPolicy ===
+
+impl LearnedPolicy {
+    /// What a model's settings and its hints allow.
+    pub fn of(config: &Config, hints: &BatchHints) -> Self {
+        Self {
+            max_batch_size: config.batch_size_max(hints),
+            max_queue_delay: config.max_queue_delay,
+            preferred: config.preferred_sizes(hints),
+            kinds: HashMap::new(),
+            uses: 0,
+        }
+    }
+
+    fn known(&mut self, kind: &LaneKind) -> &mut Known {
+        self.uses += 1;
+        if !self.kinds.contains_key(kind) && self.kinds.len() >= KINDS_MAX {
+            let oldest = self.kinds.iter().min_by_key(|(_, known)| known.used);
+            let oldest = oldest.map(|(kind, _)| kind.clone());
+            oldest.and_then(|kind| self.kinds.remove(&kind));
+        }
+        let (most, preferred) = (self.max_batch_size, &self.preferred);
+        let new = || Known::new(most, preferred);
+        let known = self.kinds.entry(kind.clone()).or_insert_with(new);
+        known.used = self.uses;
+        known
+    }
+}
+
+impl BatchPolicy for LearnedPolicy {
+    fn decide(&mut self, view: &QueueView<'_>) -> Decision {
+        let max_queue_delay = self.max_queue_delay;
+        let known = self.known(view.kind());
+        known.budget = view.tightest_budget();
+        let waiting = view.waiting();
+        let cap = view.batch_size_max();
+        let size = known.size(waiting, cap);
+        let size = in_time(known, view, size);
+        if size < waiting || size >= known.target().min(cap) {
+            return Decision::Run(shared(known, view, size));
+        }
+        match due(known, view, max_queue_delay) {
+            Some(due) => Decision::WaitUntil(due),
+            None => Decision::Run(shared(known, view, size)),
+        }
+    }
+
+    fn started(&mut self, kind: &LaneKind, size: usize) {
+        if let Some(known) = self.kinds.get_mut(kind) {
+            known.started(size);
+        }
+    }
+
+    fn observe(&mut self, kind: &LaneKind, size: usize, elapsed: Duration, outcome: RunOutcome) {
+        let known = self.known(kind);
+        match outcome {
+            RunOutcome::Succeeded => known.ran(size, elapsed.as_secs_f64()),
+            RunOutcome::OutOfMemory | RunOutcome::Failed => known.failed(size),
+        }
+    }
+
+    fn predict(&self, kind: &LaneKind, size: usize) -> Option<Duration> {
+        let secs = self.kinds.get(kind)?.curve.secs(size)?;
+        Duration::try_from_secs_f64(secs).ok()
+    }
+
+    fn target(&self, kind: &LaneKind) -> Option<usize> {
+        self.kinds.get(kind).map(Known::target)
+    }
+
+    fn replaced(&mut self) {
+        self.kinds.values_mut().for_each(Known::doubt);
+    }
+}
+
+/// No larger than deadlines allow, as long as that costs no more than half of the rate.
+fn in_time(known: &Known, view: &QueueView<'_>, size: usize) -> usize {
+    let budget = view.tightest_budget();
+    let budget = budget.map_or(f64::INFINITY, |budget| budget.as_secs_f64() * BUDGET_SHARE);
+    let size = known.within(size, budget).unwrap_or(size);
+    let Some(deadline) = view.earliest_deadline() else {
+        return size;
+    };
+    let left = deadline.saturating_duration_since(view.now()).as_secs_f64();
+    match known.within(size, left * DEADLINE_SHARE) {
+        Some(urgent) if urgent < size => {
+            let rate = |size: usize| known.curve.secs(size).map(|secs| size as f64 / secs);
+            let enough = rate(urgent) >= rate(size).map(|rate| rate * URGENT_RATE);
+            if enough { urgent } else { size }
+        }
+        _ => size,
+    }
+}
+
+/// With other replicas free, an even part for each, where that ends clearly earlier.
+fn shared(known: &Known, view: &QueueView<'_>, size: usize) -> usize {
+    let free = view.replicas_free().max(1);
+    let part = size.div_ceil(free);
+    if part == size || size < view.waiting() {
+        return size;
+    }
+    match (known.curve.secs(part), known.curve.secs(size)) {
+        (Some(alone), Some(together)) if alone < together * 0.75 => part,
+        _ => size,
+    }
+}
+
+/// Until when to wait for more, if waiting pays: when all that wait and all that are expected
+/// are done earlier on the whole than if what waits ran now.
+fn due(
+    known: &mut Known,
+    view: &QueueView<'_>,
+    max_queue_delay: Option<Duration>,
+) -> Option<Instant> {
+    let (now, oldest) = (view.now(), view.oldest());
+    let waited = known.wait.filter(|(of, _)| *of == oldest);
+    let limit = waited.map(|(_, until)| until);
+    let limit = match max_queue_delay {
+        Some(delay) => Some(limit.map_or(oldest + delay, |limit| limit.min(oldest + delay))),
+        None => limit,
+    };
+    if limit.is_some_and(|limit| limit <= now) || view.replicas_free() > 1 {
+        return None;
+    }
+    let pace = view.arrivals_per_second();
+    let (alone, wait) = best_wait(known, view, pace)?;
+    let mut until = now + Duration::try_from_secs_f64(wait.min(alone)).ok()?;
+    if let Some(limit) = limit {
+        until = until.min(limit);
+    }
+    if let Some(deadline) = view.earliest_deadline() {
+        let run = Duration::try_from_secs_f64(alone * 2.0).ok()?;
+        until = until.min(deadline.checked_sub(run).unwrap_or(now));
+    }
+    if until <= now {
+        return None;
+    }
+    if waited.is_none() {
+        known.wait = Some((oldest, until));
+    }
+    Some(until)
+}
+
+/// How long what waits takes by itself, and the wait that gains most, both in seconds.
+fn best_wait(known: &Known, view: &QueueView<'_>, pace: f64) -> Option<(f64, f64)> {
+    if pace <= 0.0 {
+        return None;
+    }
+    let waiting = view.waiting();
+    let most = known.target().min(view.batch_size_max());
+    let alone = known.curve.secs(waiting)?;
+    // Those that come while this batch runs go to whichever replica is free next.
+    let turn = alone / view.replicas().max(1) as f64;
+    let fill = most.saturating_sub(waiting);
+    let equal = ((pace * turn) as usize).saturating_sub(waiting);
+    let mut best: Option<(f64, f64)> = None;
+    for more in [1, waiting, equal, fill] {
+        if more == 0 || more > fill {
+            continue;
+        }
+        let wait = more as f64 / pace;
+        let (together, later) = (known.curve.secs(waiting + more)?, known.curve.secs(more)?);
+        let (here, there) = (waiting as f64, more as f64);
+        let apart = here * alone + there * (turn + later);
+        let gain = apart - (here + there) * (wait + together);
+        if gain > apart * WAIT_GAINS && best.is_none_or(|(most, _)| gain > most) {
+            best = Some((gain, wait));
+        }
+    }
+    // What comes is not even: some patience more than it should take.
+    best.map(|(_, wait)| (alone, wait * 1.5))
+}

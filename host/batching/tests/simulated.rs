@@ -1,0 +1,162 @@
+//! The floors of the learned policy, in simulations: what `benches/batching.rs` shows.
+#![expect(clippy::unwrap_used, reason = "a test may break off")]
+
+mod simulator;
+
+use simulator::{Played, Player, load, play, shapes};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+#[test]
+fn it_comes_near_the_oracle_on_every_shape_and_stays() {
+    let mut short = Vec::new();
+    for shape in shapes::all().iter().filter(|shape| shape.slow.is_none()) {
+        let played = load::saturated(shape, Player::Learned, 1_200);
+        let part = played.throughput(0.5) / shape.best_rate();
+        if part < 0.95 {
+            short.push(format!("{}: {part:.3} of the oracle", shape.name));
+        }
+        let steady = played.steadiness(0.5);
+        let lanes = shape.lengths.iter().collect::<BTreeSet<_>>().len();
+        if steady < 0.9 / lanes as f64 {
+            let name = shape.name;
+            short.push(format!("{name}: {steady:.3} of the runs have one size"));
+        }
+    }
+    assert!(short.is_empty(), "{short:#?}");
+}
+
+#[test]
+fn no_batch_is_more_than_double_of_any_before() {
+    for shape in shapes::all() {
+        let played = load::saturated(&shape, Player::Learned, 100);
+        let mut largest = 1;
+        for run in &played.runs {
+            assert!(
+                run.size <= largest * 2,
+                "{}: {} after {largest}",
+                shape.name,
+                run.size
+            );
+            largest = largest.max(run.size);
+        }
+    }
+}
+
+#[test]
+fn it_is_back_within_ten_batches_of_a_change() {
+    let shape = shapes::slow_down();
+    let played = load::saturated(&shape, Player::Learned, 1_200);
+    let (from, to) = shape.slow.unwrap();
+    let at = |time: Duration| played.runs.iter().position(|run| run.at >= time).unwrap();
+    let (slow, back) = (at(from), at(to));
+    let best = shape.best_rate();
+    let part = |played: &Played, runs, rate: f64| played.throughput_of(runs) / rate;
+    let before = part(&played, slow - 20..slow, best);
+    let during = part(&played, slow + 10..back, best / 10.0);
+    let after = part(&played, back + 10..played.runs.len(), best);
+    for (when, part) in [("before", before), ("during", during), ("after", after)] {
+        assert!(part >= 0.95, "{when}: {part:.3}");
+    }
+}
+
+#[test]
+fn tries_above_a_cliff_are_rare_and_their_loss_is_bounded() {
+    let shape = shapes::cliff();
+    let played = load::saturated(&shape, Player::Learned, 2_000);
+    let above = played.runs.iter().filter(|run| run.size > 64).count();
+    assert!(above <= 12, "{above} of 2,000");
+}
+
+#[test]
+fn what_ran_out_of_memory_is_tried_again_ever_more_rarely() {
+    let shape = shapes::little_memory();
+    let played = load::saturated(&shape, Player::Learned, 4_000);
+    let failed: Vec<usize> = played
+        .runs
+        .iter()
+        .filter(|run| !run.fitted)
+        .map(|run| run.size)
+        .collect();
+    // 512 fails; then each probe fails once at most, and most are let through never to fail.
+    assert!(failed.len() <= 10, "{failed:?}");
+    let part = played.throughput(0.5) / shape.best_rate();
+    assert!(part >= 0.95, "{part:.3} of the oracle");
+}
+
+#[test]
+fn batches_stay_short_enough_for_the_time_that_callers_give() {
+    let shape = shapes::bursts();
+    let patience = Duration::from_millis(800);
+    let config = simulator::config();
+    let played = load::saturated_with(&shape, Player::Learned, 400, config, Some(patience));
+    let settled = &played.runs[100..];
+    let longest = settled.iter().map(|run| run.took).max().unwrap();
+    assert!(longest <= patience / 2, "{longest:?}");
+    // And no shorter than they have to be.
+    let (best, _) = shape.best(1, 600);
+    let part = played.throughput(0.5) / best;
+    assert!(part >= 0.9, "{part:.3}");
+}
+
+#[test]
+fn calls_wait_hardly_longer_than_with_an_oracle() {
+    let mut long = Vec::new();
+    let shapes = shapes::all();
+    for shape in shapes.iter().filter(|shape| shape.slow.is_none()) {
+        let p99 = |player| load::open(shape, player, 0.7).latency_ms(0.99);
+        let (learned, oracle) = (p99(Player::Learned), p99(Player::Oracle));
+        if learned > oracle * 1.5 {
+            long.push(format!(
+                "{}: p99 {learned:.0} ms, oracle {oracle:.0} ms",
+                shape.name
+            ));
+        }
+    }
+    let shape = shapes::bursts();
+    let p99 = |player| load::bursts(&shape, player).latency_ms(0.99);
+    let (learned, oracle) = (p99(Player::Learned), p99(Player::Oracle));
+    if learned > oracle * 1.25 {
+        long.push(format!(
+            "bursts: p99 {learned:.0} ms, oracle {oracle:.0} ms"
+        ));
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+/// Callers that send one example, wait for the answer and send the next a while later.
+fn in_turn(callers: u64, calls: usize) -> Played {
+    let flat = &shapes::long();
+    play(
+        flat,
+        Player::Learned,
+        simulator::config(),
+        |batcher, _| async move {
+            let mut sent = JoinSet::new();
+            for caller in 0..callers {
+                let batcher = batcher.clone();
+                sent.spawn(async move {
+                    let mut latencies = Vec::new();
+                    for _ in 0..calls {
+                        sleep(Duration::from_millis(1 + caller % 8)).await;
+                        let began = Instant::now();
+                        let example = vec![simulator::model::example(1)];
+                        batcher.infer(example, Default::default()).await;
+                        latencies.push(began.elapsed());
+                    }
+                    latencies
+                });
+            }
+            let latencies = sent.join_all().await;
+            latencies.into_iter().flatten().collect()
+        },
+    )
+}
+
+#[test]
+fn a_lone_caller_never_waits() {
+    let played = in_turn(1, 200);
+    assert_eq!(played.latency_ms(1.0), 50.0);
+}

@@ -1,0 +1,93 @@
+//! How a model's file becomes a handler, for each runtime that the manifest can name.
+
+use crate::adapters::{GlueHandler, RemoteHandler};
+use consort_inference::ModelHandler;
+use consort_onnx::OnnxHandler;
+use consort_plugin::Plugin;
+use consort_registry::{BoxError, ModelFile, ModelLoader};
+use consort_remote::RemoteModel;
+use consort_wasi_nn::OpenVinoHandler;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// ONNX Runtime.
+pub(crate) struct Onnx {
+    pub(crate) library: consort_onnx::Library,
+    pub(crate) config: consort_onnx::Config,
+}
+
+/// OpenVINO.
+pub(crate) struct OpenVino {
+    pub(crate) library: consort_wasi_nn::OpenVinoLibrary,
+    pub(crate) config: consort_wasi_nn::Config,
+}
+
+/// Another host.
+pub(crate) struct Remote {
+    pub(crate) config: consort_remote::Config,
+    pub(crate) metrics: consort_remote::Metrics,
+    pub(crate) runtime: Handle,
+}
+
+/// A plugin around a model that is loaded already.
+pub(crate) struct Glue {
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) model: String,
+    pub(crate) inner: Arc<dyn ModelHandler>,
+    pub(crate) runtime: Handle,
+}
+
+type Loaded = Result<Arc<dyn ModelHandler>, BoxError>;
+
+impl ModelLoader for Onnx {
+    fn load(&self, file: ModelFile<'_>, threads: Option<usize>) -> Loaded {
+        let source = match file {
+            ModelFile::Path(path) => consort_onnx::ModelSource::File(path),
+            ModelFile::Checked(content) => consort_onnx::ModelSource::Bytes(content),
+            ModelFile::None => return Err(NoFile.into()),
+        };
+        let mut config = self.config.clone();
+        config.threads = threads.unwrap_or(config.threads);
+        Ok(Arc::new(OnnxHandler::load(&self.library, source, &config)?))
+    }
+}
+
+impl ModelLoader for OpenVino {
+    fn load(&self, file: ModelFile<'_>, threads: Option<usize>) -> Loaded {
+        let source = match file {
+            ModelFile::Path(path) => consort_wasi_nn::ModelSource::File(path),
+            ModelFile::Checked(graph) => consort_wasi_nn::ModelSource::Bytes {
+                graph,
+                weights: &[],
+            },
+            ModelFile::None => return Err(NoFile.into()),
+        };
+        let mut config = self.config.clone();
+        config.threads = threads.or(config.threads);
+        let handler = OpenVinoHandler::load(&self.library, source, &config)?;
+        Ok(Arc::new(handler))
+    }
+}
+
+impl ModelLoader for Remote {
+    /// Called on a thread that may block.
+    fn load(&self, _: ModelFile<'_>, _: Option<usize>) -> Loaded {
+        let connect = RemoteModel::connect(self.config.clone(), &self.metrics);
+        let remote = self.runtime.block_on(connect)?;
+        let runtime = self.runtime.clone();
+        Ok(Arc::new(RemoteHandler { remote, runtime }))
+    }
+}
+
+impl ModelLoader for Glue {
+    fn load(&self, _: ModelFile<'_>, _: Option<usize>) -> Loaded {
+        let (plugin, inner) = (self.plugin.clone(), self.inner.clone());
+        let handler = GlueHandler::new(plugin, &self.model, inner, self.runtime.clone())?;
+        Ok(Arc::new(handler))
+    }
+}
+
+/// A runtime that reads files was given none; the manifest does not let that happen.
+#[derive(Debug, thiserror::Error)]
+#[error("the model has no file; name it by path")]
+struct NoFile;
