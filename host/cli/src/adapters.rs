@@ -24,6 +24,44 @@ pub(crate) struct GlueHandler {
     runtime: Handle,
 }
 
+/// A handler whose metrics go by another namespace.
+pub(crate) struct Namespaced {
+    pub(crate) handler: Arc<dyn ModelHandler>,
+    pub(crate) namespace: String,
+}
+
+// === impl Namespaced ===
+
+impl ModelHandler for Namespaced {
+    fn signature(&self) -> &Signature {
+        self.handler.signature()
+    }
+
+    fn predict(&self, batch: &Batch) -> Result<Vec<Tensors>, PredictError> {
+        self.handler.predict(batch)
+    }
+
+    fn batch_hints(&self) -> BatchHints {
+        self.handler.batch_hints()
+    }
+
+    fn batch_byte_size(&self, batch: &Batch) -> u64 {
+        self.handler.batch_byte_size(batch)
+    }
+
+    fn metrics_namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn model_byte_size(&self) -> u64 {
+        self.handler.model_byte_size()
+    }
+
+    fn platform(&self) -> &str {
+        self.handler.platform()
+    }
+}
+
 // === impl RemoteHandler ===
 
 impl ModelHandler for RemoteHandler {

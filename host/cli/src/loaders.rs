@@ -1,6 +1,6 @@
 //! How a model's file becomes a handler, for each runtime that the manifest can name.
 
-use crate::adapters::{GlueHandler, RemoteHandler};
+use crate::adapters::{GlueHandler, Namespaced, RemoteHandler};
 use consort_inference::ModelHandler;
 use consort_onnx::OnnxHandler;
 use consort_plugin::Plugin;
@@ -35,6 +35,12 @@ pub(crate) struct Glue {
     pub(crate) model: String,
     pub(crate) inner: Arc<dyn ModelHandler>,
     pub(crate) runtime: Handle,
+}
+
+/// Any of them, for a model whose metrics go by another namespace.
+pub(crate) struct InNamespace {
+    pub(crate) loader: Arc<dyn ModelLoader>,
+    pub(crate) namespace: String,
 }
 
 type Loaded = Result<Arc<dyn ModelHandler>, BoxError>;
@@ -84,6 +90,15 @@ impl ModelLoader for Glue {
         let (plugin, inner) = (self.plugin.clone(), self.inner.clone());
         let handler = GlueHandler::new(plugin, &self.model, inner, self.runtime.clone())?;
         Ok(Arc::new(handler))
+    }
+}
+
+impl ModelLoader for InNamespace {
+    fn load(&self, file: ModelFile<'_>, threads: Option<usize>) -> Loaded {
+        Ok(Arc::new(Namespaced {
+            handler: self.loader.load(file, threads)?,
+            namespace: self.namespace.clone(),
+        }))
     }
 }
 

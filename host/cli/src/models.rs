@@ -52,6 +52,11 @@ impl Assembly<'_> {
             let Some(loader) = self.loader(&model, &mut libraries) else {
                 continue;
             };
+            let loader = (in_namespace(loader.0, &model), loader.1);
+            if let Some(warm_up) = &model.warm_up {
+                let message = "this version of Consort warms models up with zeros alone";
+                self.problem(warm_up.place, message, "remove it");
+            }
             let config = match self.config(&model, loader.1) {
                 Ok(config) => config,
                 Err(error) => {
@@ -102,7 +107,8 @@ impl Assembly<'_> {
             };
             let (name, registry, entry) = (entry.name.to_string(), registry.clone(), entry.clone());
             loads.spawn(async move {
-                let loaded = registry.load(config, Arc::new(loader)).await;
+                let loader = in_namespace(Arc::new(loader), &entry);
+                let loaded = registry.load(config, loader).await;
                 (name, loaded.map_err(|error| glue_problems(&error, &entry)))
             });
         }
@@ -195,6 +201,17 @@ impl Assembly<'_> {
             })
         });
         Ok(config)
+    }
+}
+
+/// A loader of handlers whose metrics go by the model's own namespace, if it has one.
+fn in_namespace(loader: Arc<dyn ModelLoader>, model: &manifest::Model) -> Arc<dyn ModelLoader> {
+    match model.metrics_namespace.given {
+        false => loader,
+        true => Arc::new(loaders::InNamespace {
+            loader,
+            namespace: model.metrics_namespace.to_string(),
+        }),
     }
 }
 

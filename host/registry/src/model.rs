@@ -61,6 +61,10 @@ pub(crate) struct Served {
     pub(crate) stopping: bool,
 }
 
+/// Without a `max_batch_size` the batcher learns up to so many times the batch size that was
+/// found fastest when the model was loaded.
+const LEARNED_BEYOND: usize = 2;
+
 // === impl Recipe ===
 
 impl Recipe {
@@ -98,6 +102,11 @@ impl Recipe {
                 let found = tuned.tuning().batch_size;
                 let given = batching.max_batch_size.unwrap_or(found);
                 batching.max_batch_size = Some(found.min(given));
+            } else if !matches!(tuned, TuneReport::Guessed(..)) {
+                // The batcher goes on learning, and need not begin by trying what was far
+                // slower a moment ago.
+                let near = tuned.tuning().batch_size.saturating_mul(LEARNED_BEYOND);
+                batching.max_batch_size.get_or_insert(near);
             }
         }
         let (id, latency, bytes) = (loaded.id.clone(), loaded.latency, loaded.bytes());

@@ -25,6 +25,10 @@ const TRIES_LOSE: f64 = 0.01;
 /// Batches between two tries, at first and at most.
 const TRY_EVERY: u32 = 8;
 const TRY_EVERY_MAX: u32 = 512;
+/// Batches after which double the target is tried although it seems too dear, at first and
+/// at most: what makes it seem so may be long over, and nothing else would ever show it.
+const DARE_EVERY: u32 = 1_024;
+const DARE_EVERY_MAX: u32 = 65_536;
 /// Batches before a try that is expected to gain.
 const TRY_SOON: u32 = 3;
 /// Batches between two looks at whether a try would gain.
@@ -51,6 +55,7 @@ pub(super) struct Known {
     running: Option<usize>,
     since_try: u32,
     try_every: u32,
+    dare_every: u32,
     /// What the next try looks for.
     tack: usize,
     /// Seconds that tries may lose.
@@ -78,6 +83,7 @@ impl Known {
             running: None,
             since_try: 0,
             try_every: TRY_EVERY,
+            dare_every: DARE_EVERY,
             tack: 0,
             credit: 0.0,
             wait: None,
@@ -194,6 +200,7 @@ impl Known {
             self.credit = self.credit.max(2.0 * typical);
         } else if self.target != before && self.climb.is_none() {
             self.try_every = TRY_EVERY;
+            self.dare_every = DARE_EVERY;
         } else if was_try {
             self.try_every = self.try_every.saturating_mul(2).min(TRY_EVERY_MAX);
         }
@@ -289,6 +296,10 @@ impl Known {
             {
                 return Some(size);
             }
+        }
+        if self.since_try >= self.dare_every {
+            self.dare_every = self.dare_every.saturating_mul(2).min(DARE_EVERY_MAX);
+            return self.double(self.target).filter(|size| *size <= self.most);
         }
         None
     }

@@ -287,11 +287,7 @@ fn add_batches(summary: &mut Summary, totals: &Totals) {
         min,
         max,
     };
-    let sizes = between(
-        totals.examples,
-        totals.smallest as u64,
-        totals.largest as u64,
-    );
+    let sizes = between(totals.examples, totals.smallest, totals.largest);
     summary.add_distribution("inference_request_batch_size", sizes);
 }
 
