@@ -6,7 +6,7 @@ use crate::logs::excerpt;
 use crate::plugin::Core;
 use crate::pool::Live;
 use crate::role::Role;
-use crate::state::{Budget, State, begin_call};
+use crate::state::State;
 use crate::trap::CallError;
 use crate::wire::{WireError, WireExample, WireNamedTensor, WireOutcome, WireResults};
 use consort_inference::{
@@ -107,7 +107,7 @@ async fn cross<R: RoleCall>(
 ) -> Result<Results<R>, CallError> {
     let inputs = R::signature(core).map_or(0, |signature| signature.inputs.len());
     let inputs = inputs * examples.len();
-    let mut live = core.instance(tenant, deadline, inputs).await?;
+    let mut live = core.ready_instance(tenant, deadline, inputs).await?;
     let ends_at = live.store.data().ends_at();
     let columns = columns::size::<R>(core, examples);
     let crossing = async {
@@ -150,7 +150,7 @@ async fn cross<R: RoleCall>(
             take_columns::<R>(core, state, examples.chunks(size), parts)
         }
     }?;
-    core.keep(tenant, live);
+    core.give_back(tenant, live);
     Ok(results)
 }
 
@@ -332,54 +332,5 @@ impl Core {
     pub(crate) fn stage(&self, role: Role) -> Stage {
         let name: Arc<str> = self.share().name.as_str().into();
         Stage::new(role.stage(), name)
-    }
-
-    /// An instance for a tenant, ready for a call of the given budget: an idle one of
-    /// the same tenant, or a fresh one.
-    async fn instance(
-        &self,
-        tenant: &TenantId,
-        deadline: Option<Instant>,
-        inputs: usize,
-    ) -> Result<Live, CallError> {
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(CallError::Deadline(
-                "the caller's deadline passed before the call began".to_owned(),
-            ));
-        }
-        let pool = &self.recipe.sandbox.pool;
-        if self.reuses()
-            && let Some(mut live) = pool.take(self.key, tenant)
-        {
-            let budget = Budget::of_call(self.share(), Instant::now(), deadline);
-            begin_call(&mut live.store, Some(tenant), budget, inputs);
-            return Ok(live);
-        }
-        let permit = match deadline {
-            None => pool.permit().await,
-            Some(deadline) => tokio::time::timeout_at(deadline, pool.permit())
-                .await
-                .map_err(|_| {
-                    CallError::Deadline(
-                        "the caller's deadline passed while waiting for a free plugin instance \
-                         (instances_max)"
-                            .to_owned(),
-                    )
-                })?,
-        };
-        self.recipe
-            .fresh(permit, Some(tenant), deadline, inputs)
-            .await
-    }
-
-    /// Gives an instance back after a call that went well. One that kept tensors would
-    /// keep them for ever, so it ends here.
-    fn keep(&self, tenant: &TenantId, live: Live) {
-        if self.reuses() && live.store.data().tensors.len() == 0 {
-            self.recipe
-                .sandbox
-                .pool
-                .keep(self.key, Some(tenant.clone()), live);
-        }
     }
 }
