@@ -12,7 +12,7 @@ use crate::models::inner;
 use crate::plugins::Endpoints;
 use crate::steps::{MapStep, ModelStep, PluginStep};
 use consort_ensemble::{CompileProblem, Ensemble, Plan, PlannedStep, Step};
-use consort_inference::{Endpoint, InferenceArgs, ModelId, ModelName};
+use consort_inference::{Endpoint, ModelId, ModelName};
 use consort_manifest::{
     self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns,
 };
@@ -187,17 +187,11 @@ impl Assembly<'_> {
         has_batch_axis: bool,
         step: Arc<dyn Step>,
     ) -> Option<Arc<Ensemble>> {
+        let steps = vec![PlannedStep::new(name.as_str(), step)];
         let plan = Plan {
-            id,
             platform: platform.to_owned(),
             has_batch_axis,
-            steps: vec![PlannedStep {
-                name: name.as_str().into(),
-                step,
-                inputs: Vec::new(),
-                outputs: Vec::new(),
-                args: InferenceArgs::new(),
-            }],
+            ..Plan::new(id, steps)
         };
         match Ensemble::compile(plan, &self.telemetry.ensemble) {
             Ok(ensemble) => Some(Arc::new(ensemble)),
@@ -280,12 +274,8 @@ impl Assembly<'_> {
             if steps.len() < entry.steps().len() {
                 continue;
             }
-            let plan = Plan {
-                id: ModelId::new(entry.name.as_str(), entry.version.as_str()),
-                platform: "ensemble".to_owned(),
-                has_batch_axis: true,
-                steps,
-            };
+            let id = ModelId::new(entry.name.as_str(), entry.version.as_str());
+            let plan = Plan::new(id, steps);
             match Ensemble::compile(plan, &self.telemetry.ensemble) {
                 Ok(ensemble) => {
                     self.check_files(entry, &ensemble);
@@ -293,10 +283,8 @@ impl Assembly<'_> {
                 }
                 Err(error) => {
                     let place_of = |problem: &CompileProblem| {
-                        entry
-                            .steps()
-                            .get(problem.index)
-                            .map_or(entry.name.place, step_place)
+                        let step = problem.index().and_then(|index| entry.steps().get(index));
+                        step.map_or(entry.name.place, step_place)
                     };
                     for problem in &error.problems {
                         let help = problem.help.clone().unwrap_or_default();
@@ -346,11 +334,10 @@ impl Assembly<'_> {
             renames.iter().map(pair).collect()
         };
         Some(PlannedStep {
-            name: step.name.as_str().into(),
-            step: runs,
             inputs: names(&step.inputs),
             outputs: names(&step.outputs),
             args: configs::args(&step.args),
+            ..PlannedStep::new(step.name.as_str(), runs)
         })
     }
 

@@ -133,7 +133,7 @@ impl Step for ModelStep {
             let (results, id) = self.model.infer(examples, call).await;
             results
                 .into_iter()
-                .map(|result| result.map(|outputs| Outcome::Predicted(outputs, id.clone())))
+                .map(|result| result.map(|outputs| Outcome::Predicted(outputs, id.clone().into())))
                 .collect()
         })
     }
@@ -171,7 +171,7 @@ impl Step for MapStep {
             let results = self.map.run(examples, call).await;
             results
                 .into_iter()
-                .map(|result| result.map(|(outputs, id)| Outcome::Predicted(outputs, id)))
+                .map(|result| result.map(|(outputs, id)| Outcome::Predicted(outputs, id.into())))
                 .collect()
         })
     }

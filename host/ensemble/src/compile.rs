@@ -4,58 +4,10 @@
 //! by name, from the step before it, from any earlier step or from the request; the
 //! latest tensor of a name wins. The last step's outputs are the ensemble's.
 
-use crate::Step;
-use consort_inference::{InferenceArgs, ModelId, Signature, TensorSpec};
+use crate::{CompileError, CompileProblem, PlannedStep, Step, StepPlace};
+use consort_inference::{InferenceArgs, Signature, TensorSpec};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// An ensemble before it is checked.
-pub struct Plan {
-    /// Its name and version on the wire.
-    pub id: ModelId,
-    /// The kind of thing, as the protocol's metadata shows it.
-    pub platform: String,
-    /// Whether requests carry a leading batch axis.
-    pub has_batch_axis: bool,
-    /// The steps in order.
-    pub steps: Vec<PlannedStep>,
-}
-
-/// A step and the names its tensors go by in the ensemble.
-pub struct PlannedStep {
-    /// The step's name in the ensemble.
-    pub name: Arc<str>,
-    /// What runs.
-    pub step: Arc<dyn Step>,
-    /// `(the step's own input name, name in the ensemble)`, where they differ.
-    pub inputs: Vec<(Arc<str>, Arc<str>)>,
-    /// `(the step's own output name, name in the ensemble)`, where they differ.
-    pub outputs: Vec<(Arc<str>, Arc<str>)>,
-    /// What the step is told with calls that bring no arguments of their own.
-    pub args: InferenceArgs,
-}
-
-/// Everything that is wrong with a plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct CompileError {
-    /// All problems found, in the order of the steps.
-    pub problems: Vec<CompileProblem>,
-}
-
-/// One thing that is wrong with a plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("step \"{step}\": {message}")]
-pub struct CompileProblem {
-    /// The index of the step.
-    pub index: usize,
-    /// The step's name.
-    pub step: Arc<str>,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead, where that is known.
-    pub help: Option<String>,
-}
 
 /// A sequence whose tensors all fit.
 pub(crate) struct Compiled {
@@ -88,6 +40,12 @@ pub(crate) fn compile(steps: Vec<PlannedStep>) -> Result<Compiled, CompileError>
     for (index, planned) in steps.into_iter().enumerate() {
         checker.begin(index, planned.name.clone());
         checker.unknown_renames(&planned);
+        if planned.when.is_some() || planned.optional {
+            checker.problem(
+                "conditions and optional steps cannot be run yet".into(),
+                None,
+            );
+        }
         let inputs = renamed(&planned.step.signature().inputs, &planned.inputs);
         if index == 0 {
             checker.request_tensors(&planned, &inputs);
@@ -152,10 +110,9 @@ impl Checker {
     }
 
     fn problem(&mut self, message: String, help: Option<String>) {
-        let (index, step) = (self.index, self.step.clone());
+        let (index, name) = (self.index, self.step.clone());
         self.problems.push(CompileProblem {
-            index,
-            step,
+            step: Some(StepPlace { index, name }),
             message,
             help,
         });

@@ -5,8 +5,8 @@ use crate::metrics::{EnsembleLabels, ExampleLabels, FailureLabels, Metrics, Step
 use crate::stats::{StepStats, Totals};
 use crate::{CompileError, Plan};
 use consort_inference::{
-    BoxFuture, Call, Endpoint, Example, Failure, FailureKind, Key, ModelId, Outcome, Prediction,
-    Signature, Stage, StageKind, TenantId, Tensors,
+    BoxFuture, Call, Endpoint, Example, Failure, FailureKind, Key, ModelId, Origin, Outcome,
+    Prediction, Signature, Stage, StageKind, TenantId, Tensors,
 };
 use prometheus_client::metrics::histogram::Histogram;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ enum State {
     /// Between steps: the tensors that later steps may need, and who made the last.
     Live {
         tensors: Tensors,
-        made_by: Option<ModelId>,
+        made_by: Option<Origin>,
     },
     /// Arrived, well or badly.
     Done(Result<Prediction, Failure>),
@@ -162,12 +162,13 @@ impl Ensemble {
     /// The last step's tensors are the prediction.
     fn arrive(&self, traveller: Traveller) -> Result<Prediction, Failure> {
         match traveller.state {
-            State::Live { tensors, made_by } => Ok(Prediction {
-                key: traveller.key,
-                outputs: tensors,
-                model_id: made_by.unwrap_or_else(|| self.id.clone()),
-                example: traveller.example,
-            }),
+            State::Live { tensors, made_by } => {
+                let origin = made_by.unwrap_or_else(|| self.id.clone().into());
+                Ok(Prediction {
+                    example: traveller.example,
+                    ..Prediction::new(traveller.key, tensors, origin)
+                })
+            }
             State::Done(Ok(prediction)) => Ok(Prediction {
                 example: traveller.example,
                 ..prediction
@@ -346,10 +347,10 @@ impl RunningStep {
                 },
                 Err(failure) => State::Done(Err(failure)),
             },
-            Ok(Outcome::Predicted(outputs, id)) => match self.forward(tensors, &outputs) {
+            Ok(Outcome::Predicted(outputs, origin)) => match self.forward(tensors, &outputs) {
                 Ok(tensors) => State::Live {
                     tensors,
-                    made_by: Some(id),
+                    made_by: Some(origin),
                 },
                 Err(failure) => State::Done(Err(failure)),
             },
@@ -387,11 +388,11 @@ impl RunningStep {
 
     /// A prediction carries the id of the model that made it, not of the plugin that
     /// dressed it; with no model among the steps, the last plugin's.
-    fn maker(&self, made_by: Option<ModelId>) -> Option<ModelId> {
+    fn maker(&self, made_by: Option<Origin>) -> Option<Origin> {
         let step = &self.compiled.step;
         match (made_by, step.stage().kind) {
             (Some(earlier), StageKind::Preprocess | StageKind::Postprocess) => Some(earlier),
-            _ => Some(step.model_id().clone()),
+            _ => Some(step.model_id().clone().into()),
         }
     }
 
@@ -402,12 +403,10 @@ impl RunningStep {
         outputs: Tensors,
     ) -> Result<Prediction, Failure> {
         match ensemble.signature.check_outputs(&outputs) {
-            Ok(()) => Ok(Prediction {
-                key,
-                outputs,
-                model_id: self.compiled.step.model_id().clone(),
-                example: None,
-            }),
+            Ok(()) => {
+                let made_by = self.compiled.step.model_id().clone();
+                Ok(Prediction::new(key, outputs, made_by))
+            }
             Err(mismatch) => Err(self.failure(
                 FailureKind::PluginContract,
                 &format!("the answer does not fit the ensemble's outputs: {mismatch}"),

@@ -10,16 +10,23 @@
 //! room never loads anything, never queues and never touches a tensor's bytes.
 
 mod compile;
+mod condition;
 mod ensemble;
+mod graph;
 mod metrics;
+mod nested;
+mod plan;
 mod stats;
 mod step;
 
 #[cfg(test)]
 mod tests;
 
-pub use compile::{CompileError, CompileProblem, Plan, PlannedStep};
+pub use condition::{Condition, Literal, Reduction, Test};
 pub use ensemble::Ensemble;
+pub use graph::{Drawing, Edge, EdgeKind, Graph, Node, NodeKind, StepNode};
 pub use metrics::Metrics;
+pub use nested::EndpointStep;
+pub use plan::{CompileError, CompileProblem, Limits, Plan, PlannedStep, StepPlace};
 pub use stats::StepStats;
 pub use step::Step;

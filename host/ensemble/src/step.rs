@@ -1,10 +1,13 @@
 //! The seam to what an ensemble is made of.
 
+use crate::Drawing;
 use consort_inference::{
     BoxFuture, Call, Example, Failure, ModelId, Outcome, Signature, Stage, TensorSpec,
 };
+use std::sync::Arc;
 
-/// One player of an ensemble: a plugin's role or a model behind its batcher.
+/// One player of an ensemble: a plugin's role, a model behind its batcher, another
+/// ensemble, or a pattern made of such steps.
 pub trait Step: Send + Sync {
     /// Which part of an example's way this is, and the plugin's or model's name.
     fn stage(&self) -> &Stage;
@@ -23,6 +26,17 @@ pub trait Step: Send + Sync {
     /// Whether it can run now.
     fn is_ready(&self) -> bool {
         true
+    }
+
+    /// The request headers it reads, in lower case.
+    fn headers(&self) -> &[Arc<str>] {
+        &[]
+    }
+
+    /// What it is made of, for drawing and for the kind of its spans.
+    fn drawing(&self) -> Drawing {
+        let stage = self.stage();
+        Drawing::of_stage(stage.kind, stage.name.clone())
     }
 
     /// Runs on examples that hold exactly the signature's inputs: one result for each, in

@@ -102,22 +102,11 @@ fn fake(
 }
 
 fn planned(fake: Fake) -> PlannedStep {
-    PlannedStep {
-        name: fake.stage.name.clone(),
-        step: Arc::new(fake),
-        inputs: vec![],
-        outputs: vec![],
-        args: consort_inference::InferenceArgs::new(),
-    }
+    PlannedStep::new(fake.stage.name.clone(), Arc::new(fake))
 }
 
 fn compile(steps: Vec<PlannedStep>) -> Result<Ensemble, String> {
-    let plan = Plan {
-        id: ModelId::new("sum", "7"),
-        platform: "ensemble".into(),
-        has_batch_axis: true,
-        steps,
-    };
+    let plan = Plan::new(ModelId::new("sum", "7"), steps);
     let metrics = Metrics::register(&mut Registry::default());
     Ensemble::compile(plan, &metrics).map_err(|error| error.to_string())
 }
@@ -330,12 +319,7 @@ fn a_missing_tensor_names_the_rename_that_would_do() {
     }));
     let mut other = pre(|x| Ok(Behave::Forward(x)));
     other.signature.inputs[0].datatype = Datatype::Bytes;
-    let plan = Plan {
-        id: ModelId::new("sum", "1"),
-        platform: "ensemble".into(),
-        has_batch_axis: true,
-        steps: vec![planned(other), step],
-    };
+    let plan = Plan::new(ModelId::new("sum", "1"), vec![planned(other), step]);
     let error = Ensemble::compile(plan, &Metrics::register(&mut Registry::default()))
         .err()
         .unwrap();

@@ -1,8 +1,9 @@
 //! What the server and jobs call.
 
-use crate::{Example, Failure, InferenceArgs, Prediction, Signature};
+use crate::{Example, Failure, Headers, InferenceArgs, Prediction, Signature, Trace};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A boxed future, as returned across seams.
@@ -19,6 +20,10 @@ pub struct Call {
     pub args: InferenceArgs,
     /// Whether predictions are to carry the tensors of their example.
     pub keep_example: bool,
+    /// The headers of its request that the endpoint reads ([`Endpoint::headers`]).
+    pub headers: Headers,
+    /// Where to say what took how long, if anybody wants to know.
+    pub trace: Option<Trace>,
 }
 
 /// Orders the examples of one tenant that wait: higher ones first. Between tenants it
@@ -50,6 +55,11 @@ pub trait Endpoint: Send + Sync {
 
     /// Whether it can answer now.
     fn is_ready(&self) -> bool;
+
+    /// The request headers it reads, in lower case: no others come with [`Call::headers`].
+    fn headers(&self) -> &[Arc<str>] {
+        &[]
+    }
 
     /// Answers each example, in order: exactly one result for one example.
     fn infer(

@@ -1,6 +1,6 @@
 //! One item in, one item out.
 
-use crate::{ModelId, TenantId, Tensors};
+use crate::{Arm, Failure, ModelId, Origin, TenantId, Tensors};
 use std::sync::Arc;
 
 /// The caller's own name for an example; forwarded untouched.
@@ -28,6 +28,10 @@ pub struct Prediction {
     pub model_id: ModelId,
     /// The example's own tensors, if the call asked for them.
     pub example: Option<Tensors>,
+    /// Which arms were taken on the way: those of splits, routes and fallbacks.
+    pub arms: Vec<Arm>,
+    /// Optional steps that failed or had nothing to do; outputs that needed them are absent.
+    pub partial: Vec<Failure>,
 }
 
 /// What a step made of one example.
@@ -35,8 +39,29 @@ pub struct Prediction {
 pub enum Outcome {
     /// Tensors for the next step.
     Forward(Tensors),
-    /// Tensors for the next step, and the version of a model that made them.
-    Predicted(Tensors, ModelId),
+    /// Tensors for the next step, and what made them in which version.
+    Predicted(Tensors, Origin),
     /// The ensemble's answer already: the remaining steps are skipped.
     Answer(Tensors),
+}
+
+// === impl Prediction ===
+
+impl Prediction {
+    /// What something made of the example with that key.
+    pub fn new(key: Option<Key>, outputs: Tensors, origin: impl Into<Origin>) -> Self {
+        let Origin {
+            model_id,
+            arms,
+            partial,
+        } = origin.into();
+        Self {
+            key,
+            outputs,
+            model_id,
+            example: None,
+            arms,
+            partial,
+        }
+    }
 }

@@ -52,6 +52,9 @@ pub enum FailureKind {
     TooLarge,
     /// The source could not be read (client).
     Unreadable,
+    /// A condition of the ensemble passed the example by, and nothing else gives what the
+    /// step would have given (client).
+    Skipped,
     /// A plugin reported that it could not do its work (plugin).
     PluginFailed,
     /// A plugin trapped (plugin).
@@ -156,6 +159,7 @@ impl FailureKind {
             Self::NotFound => "not_found",
             Self::TooLarge => "too_large",
             Self::Unreadable => "unreadable",
+            Self::Skipped => "skipped",
             Self::PluginFailed => "plugin_failed",
             Self::PluginTrapped => "plugin_trapped",
             Self::PluginLimit => "plugin_limit",
@@ -183,9 +187,11 @@ impl FailureKind {
     /// Whose fault this kind is.
     pub const fn fault(self) -> Fault {
         match self {
-            Self::InvalidArgument | Self::NotFound | Self::TooLarge | Self::Unreadable => {
-                Fault::Client
-            }
+            Self::InvalidArgument
+            | Self::NotFound
+            | Self::TooLarge
+            | Self::Unreadable
+            | Self::Skipped => Fault::Client,
             Self::PluginFailed | Self::PluginTrapped | Self::PluginLimit | Self::PluginContract => {
                 Fault::Plugin
             }

@@ -59,12 +59,11 @@ impl Endpoint for Instant3 {
     ) -> BoxFuture<'_, Vec<Result<Prediction, Failure>>> {
         let model_id = ModelId::new("instant", "1");
         let answer = |example: Example| {
-            Ok(Prediction {
-                key: example.key,
-                outputs: self.outputs.clone(),
-                model_id: model_id.clone(),
-                example: None,
-            })
+            Ok(Prediction::new(
+                example.key,
+                self.outputs.clone(),
+                model_id.clone(),
+            ))
         };
         let answers = examples.into_iter().map(answer).collect();
         Box::pin(std::future::ready(answers))

@@ -282,12 +282,11 @@ mod tests {
     }
 
     fn prediction(example: &Example) -> Prediction {
-        Prediction {
-            key: example.key.clone(),
-            outputs: Tensors::new(),
-            model_id: ModelId::new("fake", "1"),
-            example: None,
-        }
+        Prediction::new(
+            example.key.clone(),
+            Tensors::new(),
+            ModelId::new("fake", "1"),
+        )
     }
 
     fn full() -> Failure {

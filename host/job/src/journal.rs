@@ -34,7 +34,7 @@ const STAGES: [StageKind; 6] = [
     StageKind::Postprocess,
     StageKind::Write,
 ];
-const KINDS: [FailureKind; 17] = [
+const KINDS: [FailureKind; 18] = [
     FailureKind::InvalidArgument,
     FailureKind::NotFound,
     FailureKind::TooLarge,
@@ -52,6 +52,7 @@ const KINDS: [FailureKind; 17] = [
     FailureKind::Unavailable,
     FailureKind::Unwritable,
     FailureKind::Internal,
+    FailureKind::Skipped,
 ];
 
 /// What decides what a job writes: it must be the same when the job is resumed.

@@ -219,12 +219,11 @@ mod tests {
         let named = named
             .into_iter()
             .map(|(name, tensor)| (name.into(), tensor));
-        Prediction {
-            key: None,
-            outputs: Tensors::from_named(named).unwrap(),
-            model_id: ModelId::new("magika", "standard_v3_3"),
-            example: None,
-        }
+        Prediction::new(
+            None,
+            Tensors::from_named(named).unwrap(),
+            ModelId::new("magika", "standard_v3_3"),
+        )
     }
 
     #[test]

@@ -59,12 +59,11 @@ impl Fateful {
             }
             _ => {}
         }
-        Ok(Prediction {
-            key: example.key.clone(),
-            outputs: Tensors::new(),
-            model_id: ModelId::new("fateful", "1"),
-            example: None,
-        })
+        Ok(Prediction::new(
+            example.key.clone(),
+            Tensors::new(),
+            ModelId::new("fateful", "1"),
+        ))
     }
 }
 

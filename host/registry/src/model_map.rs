@@ -366,10 +366,8 @@ impl Endpoint for ModelMap {
             let answers = self.run(examples, call).await;
             let predict = |(answer, (key, example)): (Answer, _)| {
                 answer.map(|(outputs, model_id)| Prediction {
-                    key,
-                    outputs,
-                    model_id,
                     example,
+                    ..Prediction::new(key, outputs, model_id)
                 })
             };
             answers.into_iter().zip(kept).map(predict).collect()

@@ -209,12 +209,11 @@ fn outputs_are_chosen() {
 }
 
 fn prediction(y: Tensor) -> Prediction {
-    Prediction {
-        key: None,
-        outputs: Tensors::from_named([("y".into(), y)]).unwrap(),
-        model_id: ModelId::new("m", "1"),
-        example: None,
-    }
+    Prediction::new(
+        None,
+        Tensors::from_named([("y".into(), y)]).unwrap(),
+        ModelId::new("m", "1"),
+    )
 }
 
 #[test]

@@ -164,7 +164,9 @@ impl Code {
     /// What a failure on an example's way is to the request that carried it.
     pub const fn of(kind: FailureKind) -> Self {
         match kind {
-            FailureKind::InvalidArgument | FailureKind::Unreadable => Self::InvalidArgument,
+            FailureKind::InvalidArgument | FailureKind::Unreadable | FailureKind::Skipped => {
+                Self::InvalidArgument
+            }
             FailureKind::NotFound => Self::NotFound,
             FailureKind::TooLarge => Self::TooLarge,
             FailureKind::PluginFailed
@@ -192,6 +194,7 @@ mod tests {
         let cases = [
             (FailureKind::InvalidArgument, 400, 3),
             (FailureKind::Unreadable, 400, 3),
+            (FailureKind::Skipped, 400, 3),
             (FailureKind::NotFound, 404, 5),
             (FailureKind::TooLarge, 413, 8),
             (FailureKind::PluginFailed, 500, 13),

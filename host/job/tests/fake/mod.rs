@@ -117,10 +117,8 @@ impl Endpoint for Fake {
             self.inside.fetch_sub(examples.len(), Ordering::SeqCst);
             let answer = |example: &Example| {
                 (self.predict)(example).map(|outputs| Prediction {
-                    key: example.key.clone(),
-                    outputs,
-                    model_id: ModelId::new("fake", "1"),
                     example: call.keep_example.then(|| example.tensors.clone()),
+                    ..Prediction::new(example.key.clone(), outputs, ModelId::new("fake", "1"))
                 })
             };
             examples.iter().map(answer).collect()

@@ -85,12 +85,11 @@ impl FakeModel {
         }
         std::mem::forget(waiting);
         let one = |example: Example| match (self.answer)(&example) {
-            Ok(outputs) => Ok(Prediction {
-                key: example.key,
+            Ok(outputs) => Ok(Prediction::new(
+                example.key,
                 outputs,
-                model_id: ModelId::new(self.name.as_str(), self.version.as_str()),
-                example: None,
-            }),
+                ModelId::new(self.name.as_str(), self.version.as_str()),
+            )),
             Err((kind, message)) => {
                 let stage = Stage::new(StageKind::Inference, self.name.as_str());
                 Err(Failure::new(stage, kind, message))

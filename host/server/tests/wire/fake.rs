@@ -267,12 +267,11 @@ impl Endpoint for Fake {
 
 impl Fake {
     fn predict(&self, example: Example, answer: Answer) -> Result<Prediction, Failure> {
-        Ok(Prediction {
-            key: example.key.clone(),
-            outputs: answer(&example.tensors)?,
-            model_id: ModelId::new(self.name.as_str(), self.version),
-            example: None,
-        })
+        Ok(Prediction::new(
+            example.key.clone(),
+            answer(&example.tensors)?,
+            ModelId::new(self.name.as_str(), self.version),
+        ))
     }
 }
 
