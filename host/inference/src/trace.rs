@@ -11,7 +11,10 @@ const SPANS_MAX_DEFAULT: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Trace {
     spans: Arc<Mutex<Spans>>,
+    /// Where its spans lie.
     inside: Option<SpanId>,
+    /// The span it ends.
+    entered: Option<SpanId>,
 }
 
 /// The place of a span among all of its trace.
@@ -56,6 +59,7 @@ impl Trace {
         Self {
             spans: Arc::new(Mutex::new(spans)),
             inside: None,
+            entered: None,
         }
     }
 
@@ -70,17 +74,19 @@ impl Trace {
             end: None,
             detail: String::new(),
         };
+        let entered = self.lock().add(span);
         Self {
             spans: self.spans.clone(),
             // What has no room for itself has its spans where it would lie.
-            inside: self.lock().add(span).or(self.inside),
+            inside: entered.or(self.inside),
+            entered,
         }
     }
 
     /// Ends the span that [`Trace::enter`] gave this handle for.
     pub fn leave(&self, end: Instant, detail: impl Into<String>) {
         let mut spans = self.lock();
-        let entered = self.inside.and_then(|id| spans.kept.get_mut(id.0));
+        let entered = self.entered.and_then(|id| spans.kept.get_mut(id.0));
         if let Some(span) = entered.filter(|span| span.end.is_none()) {
             span.end = Some(end);
             span.detail = detail.into();
