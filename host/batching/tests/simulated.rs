@@ -86,6 +86,41 @@ fn what_ran_out_of_memory_is_tried_again_ever_more_rarely() {
     assert!(part >= 0.95, "{part:.3} of the oracle");
 }
 
+/// What was learned while the machine stood still makes larger batches seem too dear: no
+/// try of them would be paid for, and nothing else would ever show what they cost now.
+#[test]
+fn costs_learned_in_a_stall_are_not_believed_for_ever() {
+    let mut short = Vec::new();
+    for (from, to) in [(0, 4), (1, 2), (3, 4), (1, 3), (2, 5), (5, 8)] {
+        for times in [3.0, 10.0, 1_000.0] {
+            let shape = shapes::stalled(from, to, times);
+            let played = load::saturated(&shape, Player::Learned, 400);
+            let part = played.throughput(0.5) / shape.best_rate();
+            if part < 0.95 {
+                short.push(format!("runs {from} to {to}, {times} times: {part:.3}"));
+            }
+        }
+    }
+    assert!(short.is_empty(), "{short:#?}");
+}
+
+/// Then the stalled size also seems to be too slow for every caller.
+#[test]
+fn costs_learned_in_a_stall_are_not_believed_where_callers_have_little_time() {
+    let patience = Duration::from_millis(400);
+    for (from, to) in [(1, 2), (2, 5)] {
+        let shape = shapes::stalled(from, to, 1_000.0);
+        let config = simulator::config();
+        let played = load::saturated_with(&shape, Player::Learned, 400, config, Some(patience));
+        // In 180 ms, not quite half of the time that callers give.
+        let (best, _) = shape.best(1, 1_750);
+        let part = played.throughput(0.5) / best;
+        assert!(part >= 0.9, "runs {from} to {to}: {part:.3}");
+        let longest = played.runs[200..].iter().map(|run| run.took).max().unwrap();
+        assert!(longest <= patience / 2, "{longest:?}");
+    }
+}
+
 #[test]
 fn batches_stay_short_enough_for_the_time_that_callers_give() {
     let shape = shapes::bursts();

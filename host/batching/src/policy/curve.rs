@@ -52,6 +52,8 @@ struct Cell {
     runs: f64,
     /// Moved along with the curve, and not seen since.
     stale: bool,
+    /// Runs of its own in a row that it did not expect.
+    surprises: Surprises,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -174,7 +176,12 @@ impl Curve {
             let expected = cell.secs * (size / cell.size).sqrt();
             let off = (secs / expected).ln();
             let bearable = SURPRISE + 3.0 * self.variance.sqrt();
-            if self.surprises.note(off, bearable) {
+            let anew = cell.surprises.note(off, bearable);
+            if cell.runs < 2.0 && off < -bearable {
+                // The machine may stand still in a run, but it never hurries: of two runs
+                // that differ so much the shorter one is true.
+                *cell = Cell::first(size, secs);
+            } else if self.surprises.note(off, bearable) {
                 moved = true;
                 let by = self.surprises.mean();
                 self.surprises = Surprises::default();
@@ -182,9 +189,13 @@ impl Curve {
             } else {
                 let clamped = off.clamp(-bearable, bearable);
                 self.variance += (clamped * clamped - self.variance) / 16.0;
+                if anew {
+                    // Runs of other sizes in between were as expected: it is this one alone.
+                    *cell = Cell::first(size, secs);
+                }
                 // A surprise is not learned from before it is confirmed; but where they are
                 // frequent they are noise, and soon no surprises.
-                news = false;
+                news = anew;
                 if off.abs() <= bearable {
                     cell.add(size, secs * (cell.size / size).sqrt());
                 }
@@ -207,6 +218,15 @@ impl Curve {
         let seen = seen.ok().and_then(|at| self.seen.get_mut(at));
         if let Some((_, secs)) = seen {
             *secs *= now / before.secs.max(1e-12);
+        }
+    }
+
+    /// Nothing is known of larger sizes any more.
+    pub(super) fn forget_above(&mut self, size: usize) {
+        let index = self.index(size);
+        self.seen.retain(|(seen, _)| *seen <= index);
+        for cell in self.cells.iter_mut().skip(index + 1) {
+            *cell = Cell::default();
         }
     }
 
@@ -327,6 +347,7 @@ impl Cell {
             secs,
             runs: 1.0,
             stale: false,
+            surprises: Surprises::default(),
         }
     }
 

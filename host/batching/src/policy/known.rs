@@ -5,6 +5,10 @@
 //! that was tried. What such tries may lose is bounded: 1 % of the time that runs take is
 //! put aside for them, and a try is made when its loss is paid for; and they become rarer
 //! for as long as they find nothing.
+//!
+//! One run proves nothing: the machine may have stood still meanwhile. A size that seems so
+//! dear that it would end the climb is run once more first, and what seems too dear to try is
+//! dared all the same, ever more rarely; where it has become cheap, the climb begins again.
 
 use super::curve::Curve;
 use std::time::Duration;
@@ -26,9 +30,13 @@ const TRIES_LOSE: f64 = 0.01;
 const TRY_EVERY: u32 = 8;
 const TRY_EVERY_MAX: u32 = 512;
 /// Batches after which double the target is tried although it seems too dear, at first and
-/// at most: what makes it seem so may be long over, and nothing else would ever show it.
-const DARE_EVERY: u32 = 1_024;
+/// at most, and how many times as many before the next time: what makes it seem so may be
+/// long over, and nothing else would ever show it.
+const DARE_EVERY: u32 = 16;
 const DARE_EVERY_MAX: u32 = 65_536;
+const DARE_RARER: u32 = 4;
+/// A dared run that takes less than this part of what was expected is made once more.
+const MUCH_CHEAPER: f64 = 0.7;
 /// Batches before a try that is expected to gain.
 const TRY_SOON: u32 = 3;
 /// Batches between two looks at whether a try would gain.
@@ -55,7 +63,12 @@ pub(super) struct Known {
     running: Option<usize>,
     since_try: u32,
     try_every: u32,
+    /// Whether the try seems too dear.
+    daring: bool,
+    since_dare: u32,
     dare_every: u32,
+    /// A size to run once more before its cost is believed, and the best rate without it.
+    doubted: Option<(usize, f64)>,
     /// What the next try looks for.
     tack: usize,
     /// Seconds that tries may lose.
@@ -83,7 +96,10 @@ impl Known {
             running: None,
             since_try: 0,
             try_every: TRY_EVERY,
+            daring: false,
+            since_dare: 0,
             dare_every: DARE_EVERY,
+            doubted: None,
             tack: 0,
             credit: 0.0,
             wait: None,
@@ -106,7 +122,10 @@ impl Known {
             return self.target.min(waiting).min(cap);
         }
         // No more than double of what has run before.
-        let most = waiting.min(cap).min(self.largest.saturating_mul(2));
+        let most = match self.doubted {
+            Some(_) => waiting.min(cap).min(self.largest),
+            None => waiting.min(cap).min(self.largest.saturating_mul(2)),
+        };
         if self.climb.is_some() && most > self.largest {
             return self.allowed(most);
         }
@@ -114,6 +133,12 @@ impl Known {
             return self.target;
         }
         self.allowed(most)
+    }
+
+    /// Whether that size runs whatever it seems to cost: to see whether that is still so.
+    pub(super) fn insists_on(&self, size: usize) -> bool {
+        let doubted = self.doubted.is_some_and(|(doubted, _)| doubted == size);
+        self.probe == Some(size) && (self.daring || doubted)
     }
 
     /// The smallest size up to `most` that is about as good as any, `most` itself included.
@@ -170,22 +195,31 @@ impl Known {
     /// A batch gave outputs.
     pub(super) fn ran(&mut self, size: usize, secs: f64) {
         let best = self.best_rate();
+        let expected = self.curve.secs(size);
         let moved = self.curve.observe(size, secs);
         let typical = self.curve.secs(self.target).unwrap_or(secs);
         self.credit = (self.credit + TRIES_LOSE * secs).min(64.0 * typical);
         let was_try = self.running == Some(size);
+        let mut dared = false;
         if was_try {
             self.running = None;
+            dared = std::mem::take(&mut self.daring);
             let lost = secs - size as f64 / best.max(1e-12);
             if self.climb.is_none() {
                 self.credit -= lost.max(0.0);
             }
         }
+        let again = self.doubted.take_if(|(doubted, _)| *doubted == size);
         if size > self.largest {
             self.largest = size;
-            self.climbed(size, secs, best);
+            self.climbed(size, secs, best, false);
+        } else if let Some((_, best)) = again {
+            self.looked_again(size, best);
+        } else if dared && expected.is_some_and(|expected| secs < expected * MUCH_CHEAPER) {
+            self.doubted = Some((size, best));
         }
         self.since_try = self.since_try.saturating_add(1);
+        self.since_dare = self.since_dare.saturating_add(1);
         // What has run meanwhile, because so many waited, need not be tried.
         let done = |probe: usize| probe == size || (self.climb.is_some() && probe <= self.largest);
         if self.probe.is_some_and(done) {
@@ -213,10 +247,13 @@ impl Known {
     pub(super) fn failed(&mut self, size: usize) {
         if self.running == Some(size) {
             self.running = None;
+            self.daring = false;
         }
         if self.probe.is_some_and(|probe| probe >= size) {
             self.probe = None;
+            self.daring = false;
         }
+        self.doubted.take_if(|(doubted, _)| *doubted >= size);
     }
 
     /// Another handler: all is doubtful, and the climb may go further.
@@ -225,8 +262,22 @@ impl Known {
         self.try_every = TRY_EVERY;
     }
 
+    /// A size whose cost was doubted has run once more.
+    fn looked_again(&mut self, size: usize, best: f64) {
+        let secs = self.curve.secs(size).unwrap_or(f64::INFINITY);
+        if self.climb.is_some() {
+            self.climbed(size, secs, best, true);
+        } else if size as f64 / secs.max(1e-12) > best * (1.0 + CLIMB_GAINS) {
+            // What was learned of still larger sizes is as old.
+            self.curve.forget_above(size);
+            self.largest = size;
+            self.climb = Some(0);
+            self.dare_every = DARE_EVERY;
+        }
+    }
+
     /// Whether to go on climbing after the largest batch so far.
-    fn climbed(&mut self, size: usize, secs: f64, best: f64) {
+    fn climbed(&mut self, size: usize, secs: f64, best: f64, again: bool) {
         let Some(flat) = self.climb else {
             return;
         };
@@ -237,6 +288,10 @@ impl Known {
             flat + 1
         };
         let lost = rate < best * (1.0 - CLIMB_LOSES - self.curve.noise());
+        if lost && !again {
+            self.doubted = Some((size, best));
+            return;
+        }
         self.climb = (!lost && flat < 2 && size < self.most).then_some(flat);
     }
 
@@ -260,6 +315,9 @@ impl Known {
 
     /// A size to try next, if it is time to.
     fn next_try(&mut self) -> Option<usize> {
+        if let Some((size, _)) = self.doubted {
+            return Some(size);
+        }
         let longest = self
             .budget
             .map(|budget| budget.as_secs_f64() * BUDGET_SHARE);
@@ -269,6 +327,19 @@ impl Known {
         let double = self.double(self.largest);
         if self.climb.is_some() {
             return double.filter(|size| bearable(self, *size));
+        }
+        if self.since_dare >= self.dare_every {
+            self.since_dare = 0;
+            self.dare_every = self
+                .dare_every
+                .saturating_mul(DARE_RARER)
+                .min(DARE_EVERY_MAX);
+            let double = self.double(self.target);
+            let dear = |size: usize| !self.is_paid_for(size) || !bearable(self, size);
+            if let Some(size) = double.filter(|size| dear(*size) && self.may_dare(*size, longest)) {
+                self.daring = true;
+                return Some(size);
+            }
         }
         if self.since_try % LOOK_EVERY == TRY_SOON {
             let gain = |size: usize| {
@@ -297,11 +368,13 @@ impl Known {
                 return Some(size);
             }
         }
-        if self.since_try >= self.dare_every {
-            self.dare_every = self.dare_every.saturating_mul(2).min(DARE_EVERY_MAX);
-            return self.double(self.target).filter(|size| *size <= self.most);
-        }
         None
+    }
+
+    /// Whether a size would take no longer than that if it cost in proportion to the target.
+    fn may_dare(&self, size: usize, longest: f64) -> bool {
+        let secs = self.curve.secs(self.target).unwrap_or_default();
+        secs * size as f64 / self.target.max(1) as f64 <= longest
     }
 
     /// Whether the loss that a try is expected to make can be borne.

@@ -77,7 +77,10 @@ impl BatchPolicy for LearnedPolicy {
         let waiting = view.waiting();
         let cap = view.batch_size_max();
         let size = known.size(waiting, cap);
-        let size = in_time(known, view, size);
+        let size = match known.insists_on(size) {
+            true => size,
+            false => in_time(known, view, size),
+        };
         if size < waiting || size >= known.target().min(cap) {
             return Decision::Run(shared(known, view, size));
         }

@@ -97,6 +97,11 @@ impl Model {
         {
             secs *= 10.0;
         }
+        if let Some((from, to, times)) = self.shape.stall
+            && (from..to).contains(&seen.runs.len())
+        {
+            secs *= times;
+        }
         let run = Run {
             at,
             size: batch.len(),

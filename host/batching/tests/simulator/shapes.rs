@@ -13,6 +13,9 @@ pub(crate) struct Shape {
     pub(crate) noise: f64,
     /// From when to when runs take ten times as long.
     pub(crate) slow: Option<(Duration, Duration)>,
+    /// Runs that take so many times as long, because the machine stands still meanwhile:
+    /// from the first number to before the second, then the times.
+    pub(crate) stall: Option<(usize, usize, f64)>,
     /// The lengths of examples, by turns.
     pub(crate) lengths: &'static [usize],
     /// More examples than that do not fit into memory.
@@ -24,6 +27,7 @@ const PLAIN: Shape = Shape {
     cost_ms: |_, _| 1.0,
     noise: 0.0,
     slow: None,
+    stall: None,
     lengths: &[1],
     memory: usize::MAX,
 };
@@ -103,6 +107,16 @@ pub(crate) fn long() -> Shape {
     Shape {
         name: "flat, 50 ms",
         cost_ms: |_, _| 50.0,
+        ..PLAIN
+    }
+}
+
+/// Worth learning to the largest size, and some runs of it meet a machine that stands still.
+pub(crate) fn stalled(from: usize, to: usize, times: f64) -> Shape {
+    Shape {
+        name: "5 ms + 0.1 ms each, stalled at first",
+        cost_ms: |n, _| 5.0 + 0.1 * n as f64,
+        stall: Some((from, to, times)),
         ..PLAIN
     }
 }
