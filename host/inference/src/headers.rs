@@ -5,7 +5,10 @@ use std::sync::Arc;
 /// Header names (in lower case) and values: only those that the endpoint reads, see
 /// [`Endpoint::headers`](crate::Endpoint::headers). Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Option<Arc<[(Arc<str>, Arc<str>)]>>);
+pub struct Headers(Option<Arc<[Header]>>);
+
+/// A name and a value.
+type Header = (Arc<str>, Arc<str>);
 
 // === impl Headers ===
 

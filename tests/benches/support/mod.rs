@@ -38,35 +38,54 @@ fn strip_ansi(log: &str) -> String {
     plain
 }
 
-/// The best examples a second of raw ONNX Runtime, from the sweep of the onnx room.
-pub(crate) fn raw_sweep(model: &Path, show: bool) -> f64 {
+/// One setting of raw ONNX Runtime: `THREADS:BATCH:RUNS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawPoint(String);
+
+/// The settings of raw ONNX Runtime that the sweep of the onnx room found fastest, the best
+/// first. They are candidates only: the greatest of many short, noisy measurements is one
+/// that was lucky, so each is to be measured again.
+pub(crate) fn best_raw_points(model: &Path, count: usize) -> Vec<RawPoint> {
+    let (shown, mut points) = raw(model, &["--seconds", "0.4"]);
+    println!("{shown}");
+    points.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    points.truncate(count);
+    points.into_iter().map(|(point, _)| point).collect()
+}
+
+/// Examples a second of raw ONNX Runtime in one setting.
+pub(crate) fn raw_rate(model: &Path, point: &RawPoint, seconds: f64) -> f64 {
+    let (_, points) = raw(
+        model,
+        &["--seconds", &seconds.to_string(), "--only", &point.0],
+    );
+    let rate = points.iter().find(|(measured, _)| measured == point);
+    rate.unwrap_or_else(|| panic!("the sweep did not measure {point:?}"))
+        .1
+}
+
+/// What the sweep says, and each point of raw ONNX Runtime with its examples a second.
+fn raw(model: &Path, arguments: &[&str]) -> (String, Vec<(RawPoint, f64)>) {
     let mut command = Command::new(env!("CARGO"));
-    command.args([
-        "bench",
-        "--quiet",
-        "--profile",
-        "dev",
-        "-p",
-        "consort-onnx",
-        "--bench",
-        "sweep",
-        "--",
-        "--seconds",
-        "0.2",
-    ]);
-    let ran = consort_tests::run(command.arg(model));
+    command.args(["bench", "--quiet", "--profile", "dev"]);
+    command.args(["-p", "consort-onnx", "--bench", "sweep", "--"]);
+    let ran = consort_tests::run(command.args(arguments).arg(model));
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    if show {
-        println!("{}", ran.stdout);
-    }
-    let rates = ran
-        .stdout
-        .lines()
-        .filter(|line| line.starts_with("sweep "))
-        .filter_map(|line| line.split_whitespace().nth(5)?.parse().ok());
-    let best = rates.fold(0.0, f64::max);
-    assert!(best > 0.0, "the sweep printed no rate:\n{}", ran.stdout);
-    best
+    let point = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["sweep", _, threads, batch, runs, rate] = words.as_slice() else {
+            return None;
+        };
+        let name = RawPoint(format!("{threads}:{batch}:{runs}"));
+        Some((name, rate.parse().ok()?))
+    };
+    let points: Vec<_> = ran.stdout.lines().filter_map(point).collect();
+    assert!(
+        !points.is_empty(),
+        "the sweep printed no rate:\n{}",
+        ran.stdout
+    );
+    (ran.stdout, points)
 }
 
 /// One connection that is kept.

@@ -2,7 +2,8 @@
 //! much of that a handler keeps.
 //!
 //! ```text
-//! cargo bench -p consort-onnx --profile dev --bench sweep -- [--seconds S] [MODEL.onnx ...]
+//! cargo bench -p consort-onnx --profile dev --bench sweep -- \
+//!     [--seconds S] [--only THREADS:BATCH:RUNS] [MODEL.onnx ...]
 //! ```
 //!
 //! Without a model: the file-type model that set-up installs, and the tests' classifier.
@@ -13,6 +14,10 @@
 //!   prepared before, from as many threads as there are concurrent runs;
 //! - handler: [`OnnxHandler::predict`] on batches that were prepared before: it stacks the
 //!   rows, runs, and takes the outputs apart.
+//!
+//! With `--only` one point is measured instead of all: the greatest of many noisy figures is
+//! greater than any of them deserves, so that whoever compares against the best measures the
+//! best ones again.
 //!
 //! For programs, a line each: `sweep MODEL THREADS BATCH RUNS EXAMPLES_PER_S` (raw),
 //! `handler MODEL THREADS BATCH RUNS EXAMPLES_PER_S`, and at the end `best` and
@@ -53,6 +58,7 @@ struct Point {
 
 fn main() {
     let mut seconds = 0.4;
+    let mut only = None;
     let mut models = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -60,6 +66,7 @@ fn main() {
             // What cargo adds.
             "--bench" => {}
             "--seconds" => seconds = arguments.next().unwrap().parse().unwrap(),
+            "--only" => only = Some(settings(&arguments.next().unwrap())),
             path => models.push((label(Path::new(path)), PathBuf::from(path))),
         }
     }
@@ -75,7 +82,19 @@ fn main() {
     });
     println!("ONNX Runtime {}, {} cores", library.version(), cores());
     for (name, path) in models {
-        sweep(&library, &name, &path, Duration::from_secs_f64(seconds));
+        let duration = Duration::from_secs_f64(seconds);
+        sweep(&library, &name, &path, duration, only);
+    }
+}
+
+/// Threads, batch and concurrent runs of one point, as `2:32:1`.
+type Settings = (usize, usize, usize);
+
+fn settings(text: &str) -> Settings {
+    let numbers: Vec<usize> = text.split(':').map(|n| n.parse().unwrap()).collect();
+    match numbers.as_slice() {
+        &[threads, batch, runs] => (threads, batch, runs),
+        _ => panic!("`--only {text}`: THREADS:BATCH:RUNS is expected"),
     }
 }
 
@@ -98,7 +117,7 @@ fn counts() -> Vec<usize> {
     counts
 }
 
-fn sweep(library: &Library, name: &str, path: &Path, duration: Duration) {
+fn sweep(library: &Library, name: &str, path: &Path, duration: Duration, only: Option<Settings>) {
     if !path.is_file() {
         println!(
             "{name}: {} is not there; run set-up, or name a model",
@@ -109,7 +128,11 @@ fn sweep(library: &Library, name: &str, path: &Path, duration: Duration) {
     let mut points = Vec::new();
     println!("\n{name}: {}\n", path.display());
     println!("threads  batch  runs     raw/s  handler/s  handler/raw");
-    for threads in counts() {
+    let (all_threads, batches, all_runs) = match only {
+        Some((threads, batch, runs)) => (vec![threads], vec![batch], vec![runs]),
+        None => (counts(), BATCHES.to_vec(), counts()),
+    };
+    for threads in all_threads {
         let config = Config {
             threads,
             ..Config::new("sweep".parse().unwrap())
@@ -117,8 +140,8 @@ fn sweep(library: &Library, name: &str, path: &Path, duration: Duration) {
         let handler = OnnxHandler::load(library, ModelSource::File(path), &config).unwrap();
         let session = RawSession::load(path, threads);
         let batch_max = handler.batch_hints().max_batch_size.unwrap_or(usize::MAX);
-        for batch in BATCHES.into_iter().filter(|&batch| batch <= batch_max) {
-            for runs in counts() {
+        for &batch in batches.iter().filter(|&&batch| batch <= batch_max) {
+            for &runs in &all_runs {
                 let point = measure(&handler, &session, (threads, batch, runs), duration);
                 println!(
                     "{threads:7}  {batch:5}  {runs:4}  {:8.0}  {:9.0}  {:11.3}",
