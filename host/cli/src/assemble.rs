@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::host::{Host, Telemetry};
 use crate::manifest::{ManifestFile, show};
 use crate::models::inner;
-use crate::plugins::Endpoints;
+use crate::order::{Order, Part};
 use crate::steps::{MapStep, ModelStep, PluginStep};
 use consort_ensemble::{CompileProblem, Ensemble, Plan, PlannedStep, Step};
 use consort_inference::{Endpoint, ModelId, ModelName};
@@ -18,7 +18,7 @@ use consort_manifest::{
 };
 use consort_plugin::{Plugin, Role, Sandbox};
 use consort_registry::{KeyPattern, MapError, Model, ModelMap, ModelMapConfig, Registry, Template};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -55,31 +55,46 @@ async fn assemble(
         notes: Vec::new(),
     };
     let sandbox = assembly.sandbox();
-    let models = assembly.start_models(&registry);
-    let plugins = assembly.start_plugins(sandbox.as_ref(), None);
-    let mut models = assembly.finish(models).await;
-    let endpoints = assembly.callable(&models);
-    let callers = assembly.start_plugins(sandbox.as_ref(), Some(&endpoints));
-    let mut plugins = assembly.finish(plugins).await;
-    plugins.extend(assembly.finish(callers).await);
-    assembly.note_plugins(&plugins);
-    let glued = assembly.start_glued(&registry, &models, &plugins);
-    models.extend(assembly.finish(glued).await);
-    let maps = assembly.maps(&registry).await;
-    let single = assembly.single_models(&models, &maps);
-    let ensembles = assembly.ensembles(&models, &maps, &plugins);
+    let order = Order::of(&file.manifest);
+    assembly.problems.extend(order.problems.iter().cloned());
+    let mut parts = Parts::default();
+    let mut models = assembly.start_models(&registry);
+    for level in &order.levels {
+        let plugins = assembly.start_plugins(sandbox.as_ref(), &order, level, &parts);
+        assembly.start_glued(&registry, level, &parts, &mut models);
+        let loaded = assembly.finish(std::mem::take(&mut models)).await;
+        assembly.add_models(&mut parts, loaded);
+        parts.plugins.extend(assembly.finish(plugins).await);
+        assembly.add_maps(&mut parts, &registry, level).await;
+        assembly.add_ensembles(&mut parts, level);
+    }
+    assembly.note_plugins(&parts.plugins);
     let notes = assembly.notes;
     let problems = file.problems.clone().with(assembly.problems);
     if !problems.is_empty() {
         return Err(problems);
     }
-    for endpoint in single.iter().chain(&ensembles) {
+    let in_order = |names: Vec<&Located<String>>| -> Vec<Arc<Ensemble>> {
+        let found = names
+            .into_iter()
+            .filter_map(|name| parts.served.get(name.as_str()));
+        found.cloned().collect()
+    };
+    let manifest = &file.manifest;
+    let models = manifest.models.iter().map(|model| &model.name);
+    let models = in_order(
+        models
+            .chain(manifest.model_maps.iter().map(|map| &map.name))
+            .collect(),
+    );
+    let ensembles = in_order(manifest.ensembles.iter().map(|entry| &entry.name).collect());
+    for endpoint in models.iter().chain(&ensembles) {
         registry.publish(endpoint.clone());
     }
     Ok(Host {
         registry,
         ensembles,
-        models: single,
+        models,
         notes,
     })
 }
@@ -97,9 +112,17 @@ pub(crate) struct Assembly<'a> {
 /// Loads under way: each ends with its name and what became of it, or all that is wrong.
 pub(crate) type Loads<T> = JoinSet<(String, Result<Arc<T>, Vec<Problem>>)>;
 
-type Models = BTreeMap<String, Arc<Model>>;
-type Maps = BTreeMap<String, Arc<ModelMap>>;
-type Plugins = BTreeMap<String, Arc<Plugin>>;
+/// What is loaded and put together so far, by name.
+#[derive(Default)]
+pub(crate) struct Parts {
+    /// A model that a plugin stands around goes by its inner name too.
+    pub(crate) models: BTreeMap<String, Arc<Model>>,
+    pub(crate) maps: BTreeMap<String, Arc<ModelMap>>,
+    pub(crate) plugins: BTreeMap<String, Arc<Plugin>>,
+    /// Everything that can be called: ensembles, and models and maps as ensembles of one
+    /// step each.
+    pub(crate) served: BTreeMap<String, Arc<Ensemble>>,
+}
 
 // === impl Assembly ===
 
@@ -152,23 +175,21 @@ impl Assembly<'_> {
         loaded
     }
 
-    /// Every model is served by itself too, as an ensemble of one step.
-    fn single_models(&mut self, models: &Models, maps: &Maps) -> Vec<Arc<Ensemble>> {
-        let mut ensembles = Vec::new();
+    /// Adds models that have been loaded. Every model is served by itself too, as an
+    /// ensemble of one step; the model inside of a handler only to its handler.
+    fn add_models(&mut self, parts: &mut Parts, loaded: BTreeMap<String, Arc<Model>>) {
         for entry in &self.file.manifest.models {
-            if let Some(model) = models.get(entry.name.as_str()) {
-                ensembles.extend(self.single(entry, model));
+            let inside = entry.handler.is_some().then(|| inner(entry));
+            for entry in std::iter::once(entry).chain(&inside) {
+                let name = entry.name.as_str();
+                if let Some(model) = loaded.get(name)
+                    && let Some(ensemble) = self.single(entry, model)
+                {
+                    parts.served.insert(name.to_owned(), ensemble);
+                }
             }
         }
-        for entry in &self.file.manifest.model_maps {
-            let Some(map) = maps.get(entry.name.as_str()) else {
-                continue;
-            };
-            let step = MapStep::new(map.clone());
-            let id = ModelId::new(entry.name.as_str(), map.version());
-            ensembles.extend(self.one_step(&entry.name, id, map.platform(), true, Arc::new(step)));
-        }
-        ensembles
+        parts.models.extend(loaded);
     }
 
     fn single(&mut self, entry: &manifest::Model, model: &Arc<Model>) -> Option<Arc<Ensemble>> {
@@ -202,38 +223,36 @@ impl Assembly<'_> {
         }
     }
 
-    /// The models that plugins may be granted, by the names they are loaded by.
-    fn callable(&mut self, models: &Models) -> Endpoints {
-        let mut endpoints = Endpoints::new();
-        for entry in &self.file.manifest.models {
-            let entry = match &entry.handler {
-                Some(_) => inner(entry),
-                None => entry.clone(),
-            };
-            if let Some(model) = models.get(entry.name.as_str())
-                && let Some(endpoint) = self.single(&entry, model)
-            {
-                endpoints.insert(entry.name.to_string(), endpoint);
-            }
-        }
-        endpoints
-    }
-
-    /// Opens the maps of keys to models.
-    async fn maps(&mut self, registry: &Arc<Registry>) -> Maps {
-        let mut maps = Maps::new();
+    /// Opens the maps of keys to models that a level has.
+    async fn add_maps(
+        &mut self,
+        parts: &mut Parts,
+        registry: &Arc<Registry>,
+        level: &BTreeSet<Part>,
+    ) {
         for entry in &self.file.manifest.model_maps {
+            if !level.contains(&Part::Served(entry.name.to_string())) {
+                continue;
+            }
             let Some(config) = self.map_config(entry) else {
                 continue;
             };
             match ModelMap::open(registry.clone(), config).await {
-                Ok(map) => drop(maps.insert(entry.name.to_string(), Arc::new(map))),
+                Ok(map) => self.add_map(parts, entry, Arc::new(map)),
                 // A model that did not load is a problem already.
                 Err(MapError::Unknown(_)) => {}
                 Err(error) => self.problem(entry.place, error.to_string(), ""),
             }
         }
-        maps
+    }
+
+    fn add_map(&mut self, parts: &mut Parts, entry: &manifest::ModelMap, map: Arc<ModelMap>) {
+        let step = MapStep::new(map.clone());
+        let id = ModelId::new(entry.name.as_str(), map.version());
+        let single = self.one_step(&entry.name, id, map.platform(), true, Arc::new(step));
+        let named = |single| (entry.name.to_string(), single);
+        parts.served.extend(single.map(named));
+        parts.maps.insert(entry.name.to_string(), map);
     }
 
     fn map_config(&mut self, entry: &manifest::ModelMap) -> Option<ModelMapConfig> {
@@ -263,13 +282,16 @@ impl Assembly<'_> {
         Some(config)
     }
 
-    fn ensembles(&mut self, models: &Models, maps: &Maps, plugins: &Plugins) -> Vec<Arc<Ensemble>> {
-        let mut ensembles = Vec::new();
+    /// Puts the ensembles together that a level has.
+    fn add_ensembles(&mut self, parts: &mut Parts, level: &BTreeSet<Part>) {
         for entry in &self.file.manifest.ensembles {
+            if !level.contains(&Part::Served(entry.name.to_string())) {
+                continue;
+            }
             // Not `collect`: every step is to be looked at, even after one that fails.
             let mut steps = Vec::new();
             for step in entry.steps() {
-                steps.extend(self.step(step, models, maps, plugins));
+                steps.extend(self.step(step, parts));
             }
             if steps.len() < entry.steps().len() {
                 continue;
@@ -279,7 +301,8 @@ impl Assembly<'_> {
             match Ensemble::compile(plan, &self.telemetry.ensemble) {
                 Ok(ensemble) => {
                     self.check_files(entry, &ensemble);
-                    ensembles.push(Arc::new(ensemble));
+                    let name = entry.name.to_string();
+                    parts.served.insert(name, Arc::new(ensemble));
                 }
                 Err(error) => {
                     let place_of = |problem: &CompileProblem| {
@@ -293,7 +316,6 @@ impl Assembly<'_> {
                 }
             }
         }
-        ensembles
     }
 
     /// What a job makes of a file must be what the ensemble takes.
@@ -311,20 +333,14 @@ impl Assembly<'_> {
 
     /// A step of the manifest with what runs it; nothing where that did not load (which is
     /// a problem already) or does not play the role.
-    fn step(
-        &mut self,
-        step: &manifest::Step,
-        models: &Models,
-        maps: &Maps,
-        plugins: &Plugins,
-    ) -> Option<PlannedStep> {
+    fn step(&mut self, step: &manifest::Step, parts: &Parts) -> Option<PlannedStep> {
         let runs: Arc<dyn Step> = match &step.runs {
-            StepRuns::Model(name) => match maps.get(name.as_str()) {
+            StepRuns::Model(name) => match parts.maps.get(name.as_str()) {
                 Some(map) => Arc::new(MapStep::new(map.clone())),
-                None => Arc::new(ModelStep::new(models.get(name.as_str())?.clone())),
+                None => Arc::new(ModelStep::new(parts.models.get(name.as_str())?.clone())),
             },
             StepRuns::Plugin { plugin, role } => {
-                self.plugin_step(plugins.get(plugin.as_str())?, plugin, role.as_ref())?
+                self.plugin_step(parts.plugins.get(plugin.as_str())?, plugin, role.as_ref())?
             }
         };
         let names = |renames: &[Named<String>]| {
@@ -351,20 +367,25 @@ impl Assembly<'_> {
             let step = PluginStep::new(plugin, role)?;
             Some(Arc::new(step) as Arc<dyn Step>)
         };
-        let (step, wanted) = match role.map(|role| **role) {
-            Some(manifest::Role::Preprocess) => (playing(Role::Preprocess), "preprocess"),
-            Some(manifest::Role::Postprocess) => (playing(Role::Postprocess), "postprocess"),
-            None => match (playing(Role::Preprocess), playing(Role::Postprocess)) {
-                (Some(_), Some(_)) => {
-                    let message = format!("plugin \"{}\" plays both roles", name.value);
-                    let help = "add role = \"preprocess\" or role = \"postprocess\" to this step";
-                    self.problem(name.place, message, help);
-                    return None;
-                }
-                (step, None) | (None, step) => (step, "preprocess or postprocess"),
-            },
+        let wanted = match role.map(|role| **role) {
+            Some(manifest::Role::Preprocess) => vec![Role::Preprocess],
+            Some(manifest::Role::Postprocess) => vec![Role::Postprocess],
+            Some(manifest::Role::Ensemble) => vec![Role::Ensemble],
+            None => STEP_ROLES.to_vec(),
         };
+        let mut played: Vec<_> = (wanted.iter())
+            .filter_map(|role| Some((*role, playing(*role)?)))
+            .collect();
+        if let [(first, _), (second, _), ..] = &played[..] {
+            let message = format!("plugin \"{}\" plays several roles", name.value);
+            let help = format!("add role = \"{first}\" or role = \"{second}\" to this step");
+            self.problem(name.place, message, help);
+            return None;
+        }
+        let step = played.pop().map(|(_, step)| step);
         if step.is_none() {
+            let wanted: Vec<&str> = wanted.iter().map(|role| role.as_str()).collect();
+            let wanted = wanted.join(" or ");
             let message = format!("plugin \"{}\" does not play the role {wanted}", name.value);
             let place = role.map_or(name.place, |role| role.place);
             self.problem(
@@ -376,6 +397,9 @@ impl Assembly<'_> {
         step
     }
 }
+
+/// The roles in which a plugin can be a step.
+const STEP_ROLES: [Role; 3] = [Role::Preprocess, Role::Postprocess, Role::Ensemble];
 
 /// Points at the name of the plugin or model, which is what a person looks for.
 fn step_place(step: &manifest::Step) -> Place {

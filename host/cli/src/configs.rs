@@ -127,6 +127,7 @@ pub(crate) fn plugin(
     plugin: &manifest::Plugin,
     capabilities: BTreeSet<consort_plugin::Capability>,
     models: Endpoints,
+    nesting: usize,
 ) -> Result<consort_plugin::PluginConfig, InvalidName> {
     let asset =
         |asset: &manifest::Named<PathBuf>| (asset.name.to_string(), file.resolve(&asset.value));
@@ -142,6 +143,7 @@ pub(crate) fn plugin(
             .unwrap_or_default(),
         assets: plugin.assets.iter().map(asset).collect(),
         models,
+        nesting,
         limits: limits(&plugin.limits),
         instances: match *plugin.instances {
             manifest::Instances::Fresh => consort_plugin::Instances::Fresh,
@@ -337,6 +339,7 @@ fn limits(limits: &manifest::Limits) -> consort_plugin::Limits {
         asset_bytes_max: *limits.asset_bytes_max,
         host_calls_max: *limits.host_calls_max,
         model_calls_max: size(*limits.model_calls_max),
+        model_calls_pending_max: size(*limits.model_calls_pending_max),
     }
 }
 

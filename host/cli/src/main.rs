@@ -16,6 +16,7 @@ mod loaders;
 mod logging;
 mod manifest;
 mod models;
+mod order;
 mod plugins;
 mod print;
 mod remote;

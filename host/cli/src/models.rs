@@ -1,14 +1,14 @@
 //! Loading a manifest's models: by which runtime, with which settings, and what a failure
 //! means for the manifest.
 
-use crate::assemble::{Assembly, Loads};
+use crate::assemble::{Assembly, Loads, Parts};
+use crate::order::Part;
 use crate::{configs, loaders, remote};
 use consort_inference::{InvalidName, ModelName};
 use consort_manifest::{self as manifest, Batching, ModelRuntime, Problem};
 use consort_onnx::ProviderError;
-use consort_plugin::Plugin;
 use consort_registry::{LoadError, Model, ModelConfig, ModelLoader, Registry, Source};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -73,21 +73,24 @@ impl Assembly<'_> {
         loads
     }
 
-    /// Begins to load the models that a plugin stands around, by their own names.
+    /// Begins to load the models of a level that a plugin stands around, by their own names.
     pub(crate) fn start_glued(
         &mut self,
         registry: &Arc<Registry>,
-        inner: &BTreeMap<String, Arc<Model>>,
-        plugins: &BTreeMap<String, Arc<Plugin>>,
-    ) -> Loads<Model> {
-        let mut loads = JoinSet::new();
+        level: &BTreeSet<Part>,
+        parts: &Parts,
+        loads: &mut Loads<Model>,
+    ) {
         for entry in &self.file.manifest.models {
             let Some(plugin) = &entry.handler else {
                 continue;
             };
-            let parts = inner
+            if !level.contains(&Part::Served(entry.name.to_string())) {
+                continue;
+            }
+            let parts = (parts.models)
                 .get(&inner_name(&entry.name))
-                .zip(plugins.get(plugin.as_str()));
+                .zip(parts.plugins.get(plugin.as_str()));
             // What did not load is a problem already.
             let Some((model, plugin)) = parts else {
                 continue;
@@ -112,7 +115,6 @@ impl Assembly<'_> {
                 (name, loaded.map_err(|error| glue_problems(&error, &entry)))
             });
         }
-        loads
     }
 
     /// What loads a model, and what its speed depends on beside its file; nothing where its

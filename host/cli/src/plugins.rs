@@ -1,8 +1,9 @@
 //! Loading a manifest's plugins, and what a failure means for the manifest.
 
-use crate::assemble::{Assembly, Loads};
+use crate::assemble::{Assembly, Loads, Parts};
 use crate::configs;
 use crate::models::{digest_help, inner_name};
+use crate::order::{Order, Part};
 use consort_inference::Endpoint;
 use consort_manifest::{self as manifest, Problem};
 use consort_plugin::{Capability, LoadProblem, Plugin, Sandbox, Snapshot};
@@ -11,39 +12,42 @@ use std::str::FromStr;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-/// Models that plugins may be granted, by the names of [`inner_name`] or their own.
+/// What a plugin is granted, by the names it calls it.
 pub(crate) type Endpoints = BTreeMap<String, Arc<dyn Endpoint>>;
 
 // === impl Assembly ===
 
 impl Assembly<'_> {
-    /// Begins to load plugins: those that call models, once these are there (`models`), or
-    /// the others (`None`).
+    /// Begins to load the plugins of a level.
     pub(crate) fn start_plugins(
         &mut self,
         sandbox: Option<&Arc<Sandbox>>,
-        models: Option<&Endpoints>,
+        order: &Order,
+        level: &BTreeSet<Part>,
+        parts: &Parts,
     ) -> Loads<Plugin> {
         let mut loads = JoinSet::new();
         let Some(sandbox) = sandbox else { return loads };
         for plugin in &self.file.manifest.plugins {
-            let granted = self.granted(plugin);
-            if granted.is_empty() != models.is_none() {
+            if !level.contains(&Part::Plugin(plugin.name.to_string())) {
                 continue;
             }
-            let models = models.cloned().unwrap_or_default();
+            let granted = self.granted(plugin);
             let held: Endpoints = granted
                 .iter()
-                .filter_map(|(name, loaded)| Some((name.clone(), models.get(loaded)?.clone())))
+                .filter_map(|(name, served)| {
+                    let endpoint = parts.served.get(served)?.clone();
+                    Some((name.clone(), endpoint as Arc<dyn Endpoint>))
+                })
                 .collect();
             if held.len() < granted.len() {
-                // A model that did not load is a problem already.
-                self.refuse_handled(plugin);
+                // What did not load is a problem already.
                 continue;
             }
             let capabilities = self.capabilities(plugin);
             let all_known = capabilities.len() == plugin.capabilities.len();
-            let config = match configs::plugin(self.file, plugin, capabilities, held) {
+            let nesting = order.nesting(&plugin.name);
+            let config = match configs::plugin(self.file, plugin, capabilities, held, nesting) {
                 Ok(config) => config,
                 Err(error) => {
                     self.problem(plugin.name.place, error.to_string(), "choose another name");
@@ -61,7 +65,7 @@ impl Assembly<'_> {
         loads
     }
 
-    /// The models that a plugin may call: by which name, and by which name they are loaded.
+    /// What a plugin may call: by which name, and by which name it is loaded.
     fn granted(&self, plugin: &manifest::Plugin) -> BTreeMap<String, String> {
         let asked = plugin.models.iter();
         let mut granted: BTreeMap<_, _> = asked
@@ -77,22 +81,6 @@ impl Assembly<'_> {
             }
         }
         granted
-    }
-
-    /// Plugins are loaded before the models that plugins stand around.
-    fn refuse_handled(&mut self, plugin: &manifest::Plugin) {
-        let file = self.file;
-        for name in plugin.models.iter() {
-            let mut models = file.manifest.models.iter();
-            if models.any(|model| model.name.value == name.value && model.handler.is_some()) {
-                let message = format!(
-                    "model \"{}\" has a handler, and a plugin can only be granted models that \
-                     have none",
-                    name.value
-                );
-                self.problem(name.place, message, "remove it, or use both in an ensemble");
-            }
-        }
     }
 
     fn capabilities(&mut self, plugin: &manifest::Plugin) -> BTreeSet<Capability> {
@@ -136,6 +124,10 @@ fn plugin_problems(
             let place = asset.map_or(path, |asset| asset.value.place);
             let help = "paths are relative to the manifest".to_owned();
             (place, error.problem.to_string(), help)
+        }
+        LoadProblem::NestedTooDeep { .. } => {
+            let place = plugin.models.place;
+            (place, error.problem.to_string(), String::new())
         }
         LoadProblem::CapabilityUnavailable(_) => {
             let place = plugin.capabilities.place;

@@ -1,6 +1,6 @@
 //! Plugins and models as steps of an ensemble.
 
-use consort_ensemble::Step;
+use consort_ensemble::{Drawing, Step};
 use consort_inference::{
     BoxFuture, Call, Endpoint, Example, Failure, FailureKind, ModelId, Outcome, Signature, Stage,
     StageKind, TensorSpec,
@@ -45,6 +45,7 @@ impl PluginStep {
                 (description.signature, description.answers)
             }
             Role::Postprocess => (plugin.postprocess()?.clone(), Vec::new()),
+            Role::Ensemble => (plugin.ensemble()?.clone(), Vec::new()),
             // It stands around a model, whose step is the model's.
             Role::ModelHandler => return None,
         };
@@ -72,6 +73,15 @@ impl Step for PluginStep {
         &self.signature
     }
 
+    fn headers(&self) -> &[Arc<str>] {
+        self.plugin.headers()
+    }
+
+    /// A plugin in any role, also where its stage is a model's.
+    fn drawing(&self) -> Drawing {
+        Drawing::plain("plugin", self.stage.name.clone())
+    }
+
     fn answers(&self) -> &[TensorSpec] {
         &self.answers
     }
@@ -85,6 +95,13 @@ impl Step for PluginStep {
             Role::Preprocess => Box::pin(self.plugin.run_preprocess(examples, call)),
             Role::Postprocess => Box::pin(async move {
                 let results = self.plugin.run_postprocess(examples, call).await;
+                results
+                    .into_iter()
+                    .map(|result| result.map(Outcome::Forward))
+                    .collect()
+            }),
+            Role::Ensemble => Box::pin(async move {
+                let results = self.plugin.run_ensemble(examples, call).await;
                 results
                     .into_iter()
                     .map(|result| result.map(Outcome::Forward))

@@ -83,10 +83,19 @@ impl Declared {
         }
     }
 
-    /// Checks the models that plugins are granted.
+    /// Checks the models, model maps and ensembles that plugins are granted.
     pub(crate) fn check_grants(&self, plugins: &[Plugin], report: &mut Report) {
-        for model in plugins.iter().flat_map(|plugin| plugin.models.iter()) {
-            self.check_single_model(model, report);
+        for name in plugins.iter().flat_map(|plugin| plugin.models.iter()) {
+            let served = [&self.models, &self.maps, &self.ensembles];
+            if served.iter().any(|names| names.contains_key(&name.value)) {
+                continue;
+            }
+            let message = format!("there is no model or ensemble {}", toml_text(name));
+            let help = match self.plugins.contains_key(&name.value) {
+                true => "it is a plugin: name an ensemble that has it as a step".to_owned(),
+                false => suggest(name, "model", &self.models, report),
+            };
+            report.missing(name.place, message, help);
         }
     }
 

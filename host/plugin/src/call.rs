@@ -10,11 +10,11 @@ use crate::state::State;
 use crate::trap::CallError;
 use crate::wire::{WireError, WireExample, WireNamedTensor, WireOutcome, WireResults};
 use consort_inference::{
-    Example, Failure, FailureKind, Outcome, Signature, Stage, TenantId, Tensors,
+    Call, Example, Failure, FailureKind, Outcome, Signature, Stage, TenantId, Tensors,
 };
 use std::sync::Arc;
 use tokio::time::Instant;
-use wasmtime::component::{ComponentType, Lift, Resource, TypedFunc};
+use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower, Resource, TypedFunc};
 
 /// A role as it is called: its function, and what becomes of its results.
 pub(crate) trait RoleCall: Send + Sync + 'static {
@@ -22,13 +22,23 @@ pub(crate) trait RoleCall: Send + Sync + 'static {
     type Wire: ComponentType + Lift + Send + Sync + 'static;
     /// One result, as the host uses it.
     type Output: Send + 'static;
+    /// What the role's function takes.
+    type Params: ComponentNamedList + Lower + Send + Sync + 'static;
     const ROLE: Role;
+    /// In how many instances one tenant's examples of one call are worked on at a time.
+    const SPREAD: usize = 1;
 
     /// What the role reads.
     fn signature(core: &Core) -> Option<&Signature>;
 
     /// The role's function in an instance, looked up when first used.
-    fn func(core: &Core, live: &mut Live) -> wasmtime::Result<ProcessFunc<Self::Wire>>;
+    fn func(
+        core: &Core,
+        live: &mut Live,
+    ) -> wasmtime::Result<ProcessFunc<Self::Params, Self::Wire>>;
+
+    /// Its arguments.
+    fn params(examples: Vec<WireExample>, call: &Call) -> Self::Params;
 
     /// Takes the tensors of one result out of the store and checks them; the error says
     /// what breaks the contract.
@@ -37,6 +47,11 @@ pub(crate) trait RoleCall: Send + Sync + 'static {
     /// What the role promises of the tensors that it sends on.
     fn promised(core: &Core) -> Option<&Signature> {
         Self::signature(core)
+    }
+
+    /// What kind of failure the role means when it says that it failed, if this can be told.
+    fn said(_: &State, _message: &str) -> Option<FailureKind> {
+        None
     }
 
     /// What it promises of its answers.
@@ -52,7 +67,7 @@ pub(crate) trait RoleCall: Send + Sync + 'static {
     fn answer(tensors: Tensors) -> Self::Output;
 }
 
-pub(crate) type ProcessFunc<W> = TypedFunc<(Vec<WireExample>,), (Vec<Result<W, WireError>>,)>;
+pub(crate) type ProcessFunc<P, W> = TypedFunc<P, (Vec<Result<W, WireError>>,)>;
 
 /// The role `preprocess`.
 pub(crate) struct Preprocess;
@@ -69,10 +84,10 @@ pub(crate) async fn call_role<R: RoleCall>(
     core: &Core,
     tenant: &TenantId,
     examples: &[Example],
-    deadline: Option<Instant>,
+    call: &Call,
 ) -> Result<Results<R>, CallError> {
     let begun = Instant::now();
-    let result = cross::<R>(core, tenant, examples, deadline).await;
+    let result = cross::<R>(core, tenant, examples, call).await;
     let outcome = match &result {
         Ok(_) => "ok",
         Err(error) => error.kind().as_str(),
@@ -103,11 +118,11 @@ async fn cross<R: RoleCall>(
     core: &Core,
     tenant: &TenantId,
     examples: &[Example],
-    deadline: Option<Instant>,
+    call: &Call,
 ) -> Result<Results<R>, CallError> {
     let inputs = R::signature(core).map_or(0, |signature| signature.inputs.len());
     let inputs = inputs * examples.len();
-    let mut live = core.ready_instance(tenant, deadline, inputs).await?;
+    let mut live = core.ready_instance(tenant, call, inputs).await?;
     let ends_at = live.store.data().ends_at();
     let columns = columns::size::<R>(core, examples);
     let crossing = async {
@@ -123,7 +138,8 @@ async fn cross<R: RoleCall>(
         }
         let func = R::func(core, &mut live)?;
         let wire = lend(&mut live, examples, R::signature(core));
-        let (results,) = func.call_async(&mut live.store, (wire,)).await?;
+        let params = R::params(wire, call);
+        let (results,) = func.call_async(&mut live.store, params).await?;
         Ok(Returned::Each(results))
     };
     let returned = match tokio::time::timeout_at(ends_at, crossing).await {
@@ -195,14 +211,14 @@ fn take_results<R: RoleCall>(
             examples.len()
         )));
     }
-    let mut each = |wire| match wire {
-        Ok(wire) => R::output(core, state, wire).map_err(RowError::Contract),
-        Err(error) => Err(RowError::Guest(error)),
+    let mut each = |wire| {
+        let taken = match wire {
+            Ok(wire) => R::output(core, state, wire).map_err(RowError::Contract),
+            Err(error) => Err(RowError::Guest(error)),
+        };
+        taken.map_err(|error| failure::<R>(core, state, error))
     };
-    Ok(returned
-        .into_iter()
-        .map(|wire| each(wire).map_err(|error| failure::<R>(core, error)))
-        .collect())
+    Ok(returned.into_iter().map(&mut each).collect())
 }
 
 /// The same for what came back as columns, part by part.
@@ -216,16 +232,19 @@ fn take_columns<'a, R: RoleCall>(
     for (examples, returned) in examples.zip(returned) {
         let rows = columns::take::<R>(core, state, examples.len(), returned);
         let rows = rows.map_err(CallError::Contract)?.into_iter();
-        results.extend(rows.map(|row| row.map_err(|error| failure::<R>(core, error))));
+        results.extend(rows.map(|row| row.map_err(|error| failure::<R>(core, state, error))));
     }
     Ok(results)
 }
 
-fn failure<R: RoleCall>(core: &Core, error: RowError) -> Failure {
+fn failure<R: RoleCall>(core: &Core, state: &State, error: RowError) -> Failure {
     let (kind, message) = match error {
         RowError::Contract(message) => (FailureKind::PluginContract, message),
         RowError::Guest(WireError::InvalidInput(text)) => (FailureKind::InvalidArgument, text),
-        RowError::Guest(WireError::Failed(text)) => (FailureKind::PluginFailed, text),
+        RowError::Guest(WireError::Failed(text)) => {
+            let kind = R::said(state, &text).unwrap_or(FailureKind::PluginFailed);
+            (kind, text)
+        }
     };
     let bytes_max = core.share().limits.message_bytes_max;
     Failure::new(core.stage(R::ROLE), kind, excerpt(&message, bytes_max))
@@ -236,13 +255,21 @@ fn failure<R: RoleCall>(core: &Core, error: RowError) -> Failure {
 impl RoleCall for Preprocess {
     type Wire = WireOutcome;
     type Output = Outcome;
+    type Params = (Vec<WireExample>,);
     const ROLE: Role = Role::Preprocess;
 
     fn signature(core: &Core) -> Option<&Signature> {
         core.preprocess().map(|description| &description.signature)
     }
 
-    fn func(core: &Core, live: &mut Live) -> wasmtime::Result<ProcessFunc<WireOutcome>> {
+    fn params(examples: Vec<WireExample>, _: &Call) -> Self::Params {
+        (examples,)
+    }
+
+    fn func(
+        core: &Core,
+        live: &mut Live,
+    ) -> wasmtime::Result<ProcessFunc<Self::Params, Self::Wire>> {
         if let Some(func) = &live.preprocess {
             return Ok(*func);
         }
@@ -290,13 +317,21 @@ impl RoleCall for Preprocess {
 impl RoleCall for Postprocess {
     type Wire = Vec<WireNamedTensor>;
     type Output = Tensors;
+    type Params = (Vec<WireExample>,);
     const ROLE: Role = Role::Postprocess;
 
     fn signature(core: &Core) -> Option<&Signature> {
         core.postprocess()
     }
 
-    fn func(core: &Core, live: &mut Live) -> wasmtime::Result<ProcessFunc<Self::Wire>> {
+    fn params(examples: Vec<WireExample>, _: &Call) -> Self::Params {
+        (examples,)
+    }
+
+    fn func(
+        core: &Core,
+        live: &mut Live,
+    ) -> wasmtime::Result<ProcessFunc<Self::Params, Self::Wire>> {
         if let Some(func) = &live.postprocess {
             return Ok(*func);
         }

@@ -35,7 +35,7 @@ pub(crate) async fn describe(
     let mut live = match &recipe.init_each {
         Some(config) => initialise(recipe, config).await?,
         None => {
-            let permit = recipe.sandbox.pool.permit().await;
+            let permit = recipe.sandbox.pool.permit(recipe.share.nesting).await;
             let made = recipe.instantiate(permit, None, recipe.load_budget(), 0);
             made.await
                 .map_err(|error| LoadProblem::InitTrapped(error.message().to_owned()))?
@@ -80,6 +80,16 @@ pub(crate) async fn describe(
         let (live, predict) = (&mut live, &role.process);
         type Params = (Resource<Granted>, Vec<WireExample>, Vec<WireArg>);
         typed::<Params, (WirePredictions,)>(live, Role::ModelHandler, predict)?;
+    }
+    if let Some(role) = &exports.ensemble {
+        type Returned = (WireSignature,);
+        let (wire,) = ask::<Returned>(recipe, &mut live, Role::Ensemble, &role.describe).await?;
+        let signature = wire.into_signature();
+        check_signature(limits, Role::Ensemble, &signature)?;
+        described.ensemble = Some(signature);
+        let (live, run) = (&mut live, &role.process);
+        type Params = (Vec<WireExample>, Vec<WireArg>);
+        typed::<Params, (WireAnswers,)>(live, Role::Ensemble, run)?;
     }
     Ok((described, live))
 }

@@ -96,7 +96,7 @@ pub enum LoadProblem {
     },
     /// The component does not export what a plugin exports.
     #[error(
-        "{missing}; the component exports {exports}. A plugin exports `init: func(config: string) -> result<_, string>` and at least one of the interfaces {expected}: build it against one of the worlds `preprocess-plugin`, `postprocess-plugin`, `pre-and-postprocess-plugin` and `model-handler-plugin` of consort:inference"
+        "{missing}; the component exports {exports}. A plugin exports `init: func(config: string) -> result<_, string>` and at least one of the interfaces {expected}: build it against one of the worlds `preprocess-plugin`, `postprocess-plugin`, `pre-and-postprocess-plugin`, `model-handler-plugin` and `ensemble-plugin` of consort:inference"
     )]
     WrongWorld {
         /// What is missing.
@@ -198,6 +198,17 @@ pub enum LoadProblem {
         needed: String,
         /// What is allowed.
         allowed: String,
+    },
+    /// It calls plugins that call plugins, and so on, deeper than the instances allow.
+    #[error(
+        "what the plugin calls is made of plugins, which call others, {nesting} deep; \
+         instances_max allows {nesting_max}: raise it, or let plugins call less of one another"
+    )]
+    NestedTooDeep {
+        /// How deep its calls go.
+        nesting: usize,
+        /// How deep they may go.
+        nesting_max: usize,
     },
     /// `init` trapped, or the component could not be instantiated.
     #[error("init failed: {0}")]

@@ -8,7 +8,7 @@ use crate::pool::{Live, Permit};
 use crate::role::Role;
 use crate::state::{Budget, PluginShare, State, begin_call};
 use crate::trap::CallError;
-use consort_inference::TenantId;
+use consort_inference::{Call, TenantId};
 use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
@@ -122,6 +122,18 @@ impl Core {
     pub(crate) async fn ready_instance(
         &self,
         tenant: &TenantId,
+        call: &Call,
+        inputs: usize,
+    ) -> Result<Live, CallError> {
+        let deadline = call.deadline.map(Instant::from_std);
+        let mut live = self.some_instance(tenant, deadline, inputs).await?;
+        live.store.data_mut().set_caller(call.clone());
+        Ok(live)
+    }
+
+    async fn some_instance(
+        &self,
+        tenant: &TenantId,
         deadline: Option<Instant>,
         inputs: usize,
     ) -> Result<Live, CallError> {
@@ -138,9 +150,10 @@ impl Core {
             begin_call(&mut live.store, Some(tenant), budget, inputs);
             return Ok(live);
         }
+        let permit = pool.permit(self.share().nesting);
         let permit = match deadline {
-            None => pool.permit().await,
-            Some(deadline) => tokio::time::timeout_at(deadline, pool.permit())
+            None => permit.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, permit)
                 .await
                 .map_err(|_| {
                     CallError::Deadline(
@@ -155,9 +168,11 @@ impl Core {
     }
 
     /// Gives an instance back after a call that went well. One that kept tensors would
-    /// keep them for ever, so it ends here.
+    /// keep them for ever, so it ends here; so does one with calls to models under way,
+    /// which belong to the call that is over.
     pub(crate) fn give_back(&self, tenant: &TenantId, live: Live) {
-        if self.reuses() && live.store.data().tensors.len() == 0 {
+        let state = live.store.data();
+        if self.reuses() && state.tensors.len() == 0 && state.pending.len() == 0 {
             let pool = &self.recipe.sandbox.pool;
             pool.keep(self.key, Some(tenant.clone()), live);
         }

@@ -22,7 +22,8 @@
 //! The way of a call: [`Plugin`] (`plugin.rs`) splits it by tenant and by failure
 //! (`split.rs`), `call.rs` makes one crossing into one instance, which `pool.rs` hands
 //! out and `link/` gives its imports. A guest around a model is called by
-//! `model_handler.rs`, and calls models through `models.rs`. The way of a load: `load.rs`, with `files.rs`,
+//! `model_handler.rs`; guests call models through `models.rs`, one after another or several
+//! at a time (`pending.rs`). The way of a load: `load.rs`, with `files.rs`,
 //! `scan.rs`, `world.rs`, `compile.rs`, `snapshot.rs`, `cache.rs` and `describe.rs`.
 
 mod cache;
@@ -33,6 +34,7 @@ mod columns;
 mod compile;
 mod describe;
 mod engine;
+mod ensemble;
 mod errors;
 mod files;
 mod inspect;
@@ -42,9 +44,11 @@ mod link;
 mod load;
 mod logs;
 mod metrics;
+mod model_call;
 mod model_handler;
 mod model_wire;
 mod models;
+mod pending;
 mod plugin;
 mod pool;
 mod role;

@@ -41,6 +41,9 @@ pub struct Limits {
     pub host_calls_max: u64,
     /// Calls to models in one call.
     pub model_calls_max: usize,
+    /// Calls to models that may be under way at a time, those whose answer the guest has
+    /// not asked for included.
+    pub model_calls_pending_max: usize,
     /// Random bytes a guest may ask for at once.
     pub random_bytes_max: usize,
     /// Streams, timers, models and other host resources open at a time.
@@ -79,6 +82,7 @@ pub enum Limit {
     HostcallBytes,
     HostCalls,
     ModelCalls,
+    ModelCallsPending,
     RandomBytes,
     Resources,
     LogBytes,
@@ -130,6 +134,7 @@ impl Default for Limits {
             hostcall_bytes_max: 64 * MIB,
             host_calls_max: 10_000_000,
             model_calls_max: 1_024,
+            model_calls_pending_max: 256,
             random_bytes_max: MIB,
             resources_max: 256,
             log_bytes_max: 64 << 10,
@@ -160,6 +165,7 @@ impl Limits {
             Limit::HostcallBytes => bytes(self.hostcall_bytes_max as u64),
             Limit::HostCalls => self.host_calls_max.to_string(),
             Limit::ModelCalls => self.model_calls_max.to_string(),
+            Limit::ModelCallsPending => self.model_calls_pending_max.to_string(),
             Limit::RandomBytes => bytes(self.random_bytes_max as u64),
             Limit::Resources => self.resources_max.to_string(),
             Limit::LogBytes => bytes(self.log_bytes_max as u64),
@@ -200,6 +206,7 @@ impl Limit {
             Self::HostcallBytes => "hostcall_bytes_max",
             Self::HostCalls => "host_calls_max",
             Self::ModelCalls => "model_calls_max",
+            Self::ModelCallsPending => "model_calls_pending_max",
             Self::RandomBytes => "random_bytes_max",
             Self::Resources => "resources_max",
             Self::LogBytes => "log_bytes_max",
@@ -231,6 +238,7 @@ impl Limit {
             Self::HostcallBytes => "the limit of bytes passed to the host at once",
             Self::HostCalls => "the limit of calls to the host in one call",
             Self::ModelCalls => "the limit of calls to models in one call",
+            Self::ModelCallsPending => "the limit of calls to models under way at a time",
             Self::RandomBytes => "the limit of random bytes asked for at once",
             Self::Resources => "the limit of open streams, timers and models",
             Self::LogBytes => "the limit of log bytes",

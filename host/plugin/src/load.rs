@@ -50,9 +50,14 @@ pub struct PluginConfig {
     pub config: String,
     /// Files that the plugin may read, by the names it reads them by.
     pub assets: BTreeMap<String, PathBuf>,
-    /// The models it may call, by the names it calls them. Each one's signature must be
-    /// known by now: a plugin around a model is asked to describe itself with it.
+    /// The models, model maps and ensembles that it may call, by the names it calls them.
+    /// Each one's signature must be known by now: a plugin around a model is asked to
+    /// describe itself with it.
     pub models: BTreeMap<String, Arc<dyn Endpoint>>,
+    /// How many plugins deep its calls go: 0 if nothing that it calls is made of plugins,
+    /// one more than the deepest of these otherwise. Instances are kept for plugins that
+    /// others wait for, so that those who wait cannot take them all.
+    pub nesting: usize,
     /// What it may use.
     pub limits: Limits,
     /// How calls get instances.
@@ -104,6 +109,7 @@ impl PluginConfig {
             config: String::new(),
             assets: BTreeMap::new(),
             models: BTreeMap::new(),
+            nesting: 0,
             limits: Limits::default(),
             instances: Instances::default(),
             capabilities: BTreeSet::new(),
@@ -121,6 +127,7 @@ impl fmt::Debug for PluginConfig {
             .field("config", &self.config)
             .field("assets", &self.assets)
             .field("models", &self.models.keys())
+            .field("nesting", &self.nesting)
             .field("limits", &self.limits)
             .field("instances", &self.instances)
             .field("capabilities", &self.capabilities)
@@ -159,17 +166,27 @@ impl Sandbox {
         if let Some(capability) = config.capabilities.first() {
             return Err(LoadProblem::CapabilityUnavailable(*capability));
         }
+        let nesting_max = self.pool.nesting_max();
+        if config.nesting > nesting_max {
+            return Err(LoadProblem::NestedTooDeep {
+                nesting: config.nesting,
+                nesting_max,
+            });
+        }
         let (config, files) = blocking(move || {
             let files = Files::read(&config)?;
             Ok((config, files))
         })
         .await?;
         let metrics = PluginMetrics::new(self.metrics.clone(), &config.name);
+        let models = Models::new(config.models);
         let share = Arc::new(PluginShare {
             name: config.name,
             limits: config.limits,
             assets: files.assets,
-            models: Models::new(config.models),
+            headers: models.headers(),
+            models,
+            nesting: config.nesting,
             metrics: Arc::new(metrics),
             epoch_tick: self.epoch_tick,
         });

@@ -32,9 +32,8 @@ pub(crate) struct PluginMetrics {
     families: Arc<Metrics>,
     plugin: Arc<str>,
     instantiate_time: Histogram,
-    preprocess_time: Histogram,
-    postprocess_time: Histogram,
-    model_handler_time: Histogram,
+    /// By [`Role::ALL`]'s order.
+    role_times: [Histogram; Role::ALL.len()],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -179,9 +178,7 @@ impl PluginMetrics {
         };
         Self {
             instantiate_time: families.instantiate_time.get_or_create_owned(&labels),
-            preprocess_time: role_time(Role::Preprocess),
-            postprocess_time: role_time(Role::Postprocess),
-            model_handler_time: role_time(Role::ModelHandler),
+            role_times: Role::ALL.map(role_time),
             plugin,
             families,
         }
@@ -201,12 +198,9 @@ impl PluginMetrics {
             outcome,
         };
         self.families.calls.get_or_create(&labels).inc();
-        let histogram = match role {
-            Role::Preprocess => &self.preprocess_time,
-            Role::Postprocess => &self.postprocess_time,
-            Role::ModelHandler => &self.model_handler_time,
-        };
-        histogram.observe(time.as_secs_f64());
+        if let Some(histogram) = self.role_times.get(role as usize) {
+            histogram.observe(time.as_secs_f64());
+        }
     }
 
     pub(crate) fn instantiated(&self, time: Duration) {

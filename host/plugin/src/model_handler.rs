@@ -13,7 +13,7 @@ use crate::state::State;
 use crate::trap::CallError;
 use crate::wire::{WireError, WireExample, WireNamedTensor};
 use consort_inference::{
-    Batch, BatchHints, FailureKind, PredictError, Signature, TenantId, Tensors,
+    Batch, BatchHints, Call, FailureKind, PredictError, Signature, TenantId, Tensors,
 };
 use tokio::time::Instant;
 use wasmtime::component::{Resource, TypedFunc};
@@ -142,9 +142,12 @@ async fn cross(
     tenant: &TenantId,
     batch: &Batch,
 ) -> Result<Rows, Ended> {
-    let deadline = batch.deadline().map(Instant::from_std);
+    let call = Call {
+        deadline: batch.deadline(),
+        ..Call::default()
+    };
     let inputs = description.signature.inputs.len() * batch.len();
-    let mut live = core.ready_instance(tenant, deadline, inputs).await?;
+    let mut live = core.ready_instance(tenant, &call, inputs).await?;
     let state = live.store.data_mut();
     let ends_at = state.ends_at();
     // It lives here for as long as the guest may borrow it.

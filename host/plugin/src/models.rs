@@ -1,20 +1,22 @@
-//! Calls from inside a guest to the models granted to it: the guest's tensors become rows,
-//! the rows join everybody else's batches behind an [`Endpoint`], and its answers become
-//! tensors of the guest. No model is run here.
+//! The models granted to a guest, and its calls to them. What a call is made of is in
+//! `model_call.rs`, calls that the guest does not wait for at once in `pending.rs`. No model
+//! is run here.
 
 use crate::limits::Limit;
 use crate::logs::excerpt;
+use crate::model_call::ModelCall;
+use crate::pending::Pending;
 use crate::state::State;
 use crate::tensors::Refusal;
 use consort_inference::{
-    ArgValue, Call, Endpoint, Example, Failure, FailureKind, Fault, InferenceArgs, Mismatch,
-    Prediction, Signature, Tensor, TensorError, TensorSpec, Tensors,
+    Endpoint, Failure, FailureKind, Fault, InferenceArgs, Mismatch, Signature, Tensor, TensorSpec,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::StoreContextMut;
+use wasmtime::component::Resource;
 
 /// The models that a plugin may call, by the names it calls them.
 #[derive(Clone, Default)]
@@ -29,6 +31,9 @@ pub(crate) struct Granted {
 
 /// Tensors that a guest gives or gets, with the names it says.
 pub(crate) type NamedTensors = Vec<(Arc<str>, Tensor)>;
+
+/// What came of a call to a model.
+pub(crate) type Answer = Result<NamedTensors, NoAnswer>;
 
 /// Why a call to a model gave the guest nothing.
 #[derive(Debug)]
@@ -50,11 +55,7 @@ pub(crate) enum NoAnswer {
 }
 
 /// How much of an unknown name a message repeats.
-const NAME_BYTES_MAX: usize = 200;
-/// Arguments of one call to a model.
-const ARGS_MAX: usize = 256;
-/// Bytes of their names and texts together.
-const ARG_BYTES_MAX: usize = 64 << 10;
+pub(crate) const NAME_BYTES_MAX: usize = 200;
 
 // === impl Models ===
 
@@ -80,6 +81,13 @@ impl Models {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn Endpoint>)> {
         self.0.iter()
+    }
+
+    /// The request headers that any of them reads.
+    pub(crate) fn headers(&self) -> Arc<[Arc<str>]> {
+        let read = self.0.values().flat_map(|endpoint| endpoint.headers());
+        let read: BTreeSet<Arc<str>> = read.cloned().collect();
+        read.into_iter().collect()
     }
 
     /// Says how a plugin would get a model that it has not.
@@ -124,24 +132,6 @@ impl Granted {
         call_signature(&*self.endpoint)
     }
 
-    /// Puts a guest's tensors together, if they are not more than the model has inputs:
-    /// nothing else limits how many a guest may name.
-    pub(crate) fn inputs(&self, named: NamedTensors) -> Result<Tensors, NoAnswer> {
-        let expected = self.endpoint.signature().inputs.len();
-        let wrong = |message| NoAnswer::Inputs {
-            content: false,
-            message,
-        };
-        if named.len() > expected {
-            let given = named.len();
-            return Err(wrong(format!(
-                "{given} tensors are given, the model has {expected} inputs"
-            )));
-        }
-        Tensors::from_named(named)
-            .map_err(|error| wrong(excerpt(&error.to_string(), NAME_BYTES_MAX)))
-    }
-
     /// Runs the model on a guest's tensors while the guest is suspended. Only a limit that
     /// ends the guest is an outer error.
     pub(crate) async fn infer(
@@ -149,84 +139,36 @@ impl Granted {
         store: &mut StoreContextMut<'_, State>,
         inputs: NamedTensors,
         args: InferenceArgs,
-    ) -> wasmtime::Result<Result<NamedTensors, NoAnswer>> {
-        store.data_mut().count_model_call()?;
-        let begun = Instant::now();
-        let answer = self.answer(store, inputs, args).await;
+    ) -> wasmtime::Result<Answer> {
         let state = store.data_mut();
-        let failure = match &answer {
-            Err(NoAnswer::Model(failure)) => Some(failure.kind),
-            _ => None,
+        state.count_model_call()?;
+        let begun = Instant::now();
+        let answer = match ModelCall::of_batch(self, state, inputs, args) {
+            Ok(call) => call.run().await,
+            Err(no_answer) => self.refused(state, no_answer),
         };
-        let outcome = answer.as_ref().err().map_or("ok", NoAnswer::outcome);
-        state.share.metrics.model_called(&self.name, outcome);
-        state.model_answered(begun.elapsed(), failure)?;
+        store.data_mut().model_answered(begun.elapsed(), &answer)?;
         Ok(answer)
     }
 
-    async fn answer(
+    /// Begins a call to the model, of a batch or of one example, and does not wait for it.
+    pub(crate) fn submit(
         &self,
-        store: &mut StoreContextMut<'_, State>,
-        inputs: NamedTensors,
-        args: InferenceArgs,
-    ) -> Result<NamedTensors, NoAnswer> {
-        let inputs = self.inputs(inputs)?;
-        check_args(&args)?;
-        let state = store.data();
-        let tenant = state.tenant().ok_or(NoAnswer::AtLoad)?.clone();
-        let endpoint = &*self.endpoint;
-        let rows = match endpoint.has_batch_axis() {
-            true => rows(&inputs, state.share.limits.tensors_max)?,
-            false => vec![inputs],
-        };
-        if let Some(row) = rows.first() {
-            // All rows are of one layout.
-            endpoint.signature().check_inputs(row)?;
+        state: &mut State,
+        begun: Result<ModelCall, NoAnswer>,
+    ) -> Result<Resource<Pending>, NoAnswer> {
+        match begun {
+            Ok(call) => state.pending.begin(call, self.name.clone()),
+            Err(no_answer) => self.refused(state, no_answer),
         }
-        let count = rows.len();
-        let call = Call {
-            deadline: Some(state.ends_at().into_std()),
-            args,
-            ..Call::default()
-        };
-        let example = |tensors| Example {
-            tenant: tenant.clone(),
-            key: None,
-            tensors,
-        };
-        let examples = rows.into_iter().map(example).collect();
-        let results = endpoint.infer(examples, call).await;
-        if results.len() != count {
-            let answered = results.len();
-            return Err(NoAnswer::Outputs(format!(
-                "the model answered {answered} times for {count} rows; this is a defect of the host"
-            )));
-        }
-        let predictions = all_rows(results)?;
-        outputs(store.data_mut(), endpoint, predictions)
     }
-}
 
-/// Arguments are compared whenever a batch is formed, by whoever forms it.
-fn check_args(args: &InferenceArgs) -> Result<(), NoAnswer> {
-    let bytes = args.iter().map(|(name, value)| {
-        name.len()
-            + match value {
-                ArgValue::Text(text) => text.len(),
-                _ => 0,
-            }
-    });
-    if args.len() <= ARGS_MAX && bytes.sum::<usize>() <= ARG_BYTES_MAX {
-        return Ok(());
+    /// A call that did not begin.
+    fn refused<T>(&self, state: &State, no_answer: NoAnswer) -> Result<T, NoAnswer> {
+        let metrics = &state.share.metrics;
+        metrics.model_called(&self.name, no_answer.outcome());
+        Err(no_answer)
     }
-    Err(NoAnswer::Inputs {
-        content: false,
-        message: format!(
-            "{} arguments are more than {ARGS_MAX}, or their names and texts more than \
-             {ARG_BYTES_MAX} bytes",
-            args.len()
-        ),
-    })
 }
 
 /// What one call from a guest takes and gives: with the batch axis, where there is one.
@@ -238,103 +180,6 @@ pub(crate) fn call_signature(endpoint: &dyn Endpoint) -> Signature {
         signature.outputs.iter_mut().for_each(add_axis);
     }
     signature
-}
-
-/// Takes a batch apart along its first axis. Each row of each input is a tensor on the
-/// host, so that they are limited like those that a guest holds.
-fn rows(inputs: &Tensors, rows_max: usize) -> Result<Vec<Tensors>, NoAnswer> {
-    let wrong = |message| NoAnswer::Inputs {
-        content: false,
-        message,
-    };
-    let mut count = None;
-    for (name, tensor) in inputs.iter() {
-        let Some(&length) = tensor.shape().first() else {
-            return Err(wrong(format!(
-                "tensor \"{name}\" is a scalar; a first axis over the rows is expected"
-            )));
-        };
-        match count {
-            Some(others) if others != length => {
-                return Err(wrong(format!(
-                    "tensor \"{name}\" has {length} rows along its first axis, others {others}"
-                )));
-            }
-            _ => count = Some(length),
-        }
-    }
-    let count = match count {
-        None => return Err(wrong("no tensors are given".to_owned())),
-        Some(0) => return Err(wrong("the tensors have no rows".to_owned())),
-        Some(count) if count > rows_max => {
-            let message = format!("{}: {count} rows are more than {rows_max}", Limit::Tensors);
-            return Err(NoAnswer::Limit(Limit::Tensors, message));
-        }
-        Some(count) => count,
-    };
-    let mut rows = vec![Tensors::new(); count];
-    for (name, tensor) in inputs.iter() {
-        let parts = tensor.unstack().map_err(|error| wrong(error.to_string()))?;
-        for (row, part) in rows.iter_mut().zip(parts) {
-            row.insert(name.clone(), part);
-        }
-    }
-    Ok(rows)
-}
-
-/// All predictions, or the first failure and which row it was.
-fn all_rows(results: Vec<Result<Prediction, Failure>>) -> Result<Vec<Prediction>, NoAnswer> {
-    let count = results.len();
-    let mut predictions = Vec::with_capacity(count);
-    for (index, result) in results.into_iter().enumerate() {
-        predictions.push(result.map_err(|mut failure| {
-            if count > 1 {
-                failure.message = format!("row {index}: {}", failure.message);
-            }
-            NoAnswer::Model(failure)
-        })?);
-    }
-    Ok(predictions)
-}
-
-/// Makes one tensor of each output's rows, as far as the guest's limits allow.
-fn outputs(
-    state: &mut State,
-    endpoint: &dyn Endpoint,
-    predictions: Vec<Prediction>,
-) -> Result<NamedTensors, NoAnswer> {
-    let bytes = predictions.iter().try_fold(0usize, |bytes, prediction| {
-        bytes.checked_add(prediction.outputs.byte_len())
-    });
-    state.tensors.charge(bytes)?;
-    let specs = &endpoint.signature().outputs;
-    let mut outputs = Vec::with_capacity(specs.len());
-    for spec in specs {
-        let column: Option<Vec<&Tensor>> = predictions
-            .iter()
-            .map(|prediction| prediction.outputs.tensor(&spec.name))
-            .collect();
-        let column = column
-            .ok_or_else(|| NoAnswer::Outputs(format!("output \"{}\" is missing", spec.name)))?;
-        let output = match (endpoint.has_batch_axis(), column.as_slice()) {
-            (false, &[only]) => only.clone(),
-            (_, column) => stacked(&spec.name, column)?,
-        };
-        outputs.push((spec.name.clone(), output));
-    }
-    Ok(outputs)
-}
-
-fn stacked(name: &str, column: &[&Tensor]) -> Result<Tensor, NoAnswer> {
-    Tensor::stack(column).map_err(|error| {
-        let advice = match error {
-            TensorError::Incompatible(_) => {
-                "; where the lengths of an output depend on the row, call the model row by row"
-            }
-            _ => "",
-        };
-        NoAnswer::Outputs(format!("output \"{name}\": {error}{advice}"))
-    })
 }
 
 /// Puts tensors that the guest is given among its own: all of them, or none.
@@ -359,7 +204,7 @@ pub(crate) fn add_all(
 
 impl NoAnswer {
     /// The outcome in the metrics.
-    fn outcome(&self) -> &'static str {
+    pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::Inputs { .. } => FailureKind::InvalidArgument.as_str(),
             Self::Limit(..) => FailureKind::PluginLimit.as_str(),
@@ -414,55 +259,6 @@ impl From<Refusal> for NoAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(shape: &[usize]) -> Tensor {
-        let values: Vec<i64> = (0..shape.iter().product::<usize>() as i64).collect();
-        Tensor::from_slice(shape.to_vec(), &values).unwrap()
-    }
-
-    fn named(tensors: &[(&str, Tensor)]) -> Tensors {
-        let named = tensors
-            .iter()
-            .map(|(name, tensor)| ((*name).into(), tensor.clone()));
-        Tensors::from_named(named).unwrap()
-    }
-
-    fn refused(inputs: &Tensors) -> String {
-        rows(inputs, 100).unwrap_err().message("m")
-    }
-
-    #[test]
-    fn a_batch_is_taken_apart_without_a_copy() {
-        let x = numbers(&[3, 2]);
-        let rows = rows(&named(&[("x", x.clone()), ("n", numbers(&[3]))]), 3).unwrap();
-        assert_eq!(rows.len(), 3);
-        let second = rows[1].tensor("x").unwrap();
-        assert_eq!(second.to_vec::<i64>().unwrap(), [2, 3]);
-        assert_eq!(second.data().as_ptr(), x.data().slice(16..).as_ptr());
-        assert_eq!(rows[2].tensor("n").unwrap().shape(), [0usize; 0]);
-    }
-
-    #[test]
-    fn what_is_no_batch_is_refused() {
-        assert!(refused(&named(&[])).contains("no tensors"));
-        assert!(refused(&named(&[("x", numbers(&[]))])).contains("is a scalar"));
-        assert!(refused(&named(&[("x", numbers(&[0, 4]))])).contains("have no rows"));
-        let uneven = named(&[("x", numbers(&[2])), ("y", numbers(&[3]))]);
-        assert!(refused(&uneven).contains("\"y\" has 3 rows along its first axis, others 2"));
-        // As many rows as no memory holds, in no bytes at all.
-        let hollow = Tensor::from_slice::<i64>(vec![1 << 40, 0], &[]).unwrap();
-        assert!(refused(&named(&[("x", hollow)])).contains("tensors_max"));
-    }
-
-    #[test]
-    fn floods_of_arguments_are_refused() {
-        let arg = |name: String, text: &str| (name.into(), ArgValue::Text(text.into()));
-        let many = (0..=ARGS_MAX).map(|i| arg(i.to_string(), ""));
-        assert!(check_args(&many.collect()).is_err());
-        let long = "a".repeat(ARG_BYTES_MAX);
-        assert!(check_args(&[arg("x".into(), &long)].into_iter().collect()).is_err());
-        assert!(check_args(&[arg("x".into(), "a")].into_iter().collect()).is_ok());
-    }
 
     #[test]
     fn a_denial_says_what_to_write() {

@@ -1,6 +1,7 @@
 //! A loaded plugin, ready for calls.
 
 use crate::call::{Postprocess, Preprocess, RoleCall, call_role};
+use crate::ensemble::Ensemble;
 use crate::instance::Recipe;
 use crate::load::{Instances, LoadReport};
 use crate::model_handler::ModelHandlerDescription;
@@ -15,7 +16,6 @@ use consort_inference::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use wasmtime::component::ComponentExportIndex;
 
 /// A plugin: a component that has been checked, initialised and compiled. Clones share
@@ -52,6 +52,7 @@ pub(crate) struct Exports {
     pub(crate) preprocess: Option<RoleExports>,
     pub(crate) postprocess: Option<RoleExports>,
     pub(crate) model_handler: Option<RoleExports>,
+    pub(crate) ensemble: Option<RoleExports>,
 }
 
 /// Where the functions of one role are.
@@ -72,6 +73,7 @@ pub(crate) struct Described {
     pub(crate) postprocess: Option<Signature>,
     /// For each granted model, or why there is none.
     pub(crate) model_handler: BTreeMap<Arc<str>, Result<ModelHandlerDescription, String>>,
+    pub(crate) ensemble: Option<Signature>,
 }
 
 // === impl Plugin ===
@@ -106,6 +108,17 @@ impl Plugin {
         self.core.postprocess()
     }
 
+    /// What the `ensemble` role promises, if the component has that role.
+    pub fn ensemble(&self) -> Option<&Signature> {
+        self.core.described.ensemble.as_ref()
+    }
+
+    /// The request headers that what it may call reads, in lower case: they are to come with
+    /// [`Call::headers`].
+    pub fn headers(&self) -> &[Arc<str>] {
+        &self.core.share().headers
+    }
+
     /// How it was loaded.
     pub fn load_report(&self) -> &LoadReport {
         &self.core.report
@@ -135,6 +148,17 @@ impl Plugin {
         self.run::<Postprocess>(examples, call).await
     }
 
+    /// Answers examples by the ensemble that the plugin is: exactly one result for each, in
+    /// order. Several go into several instances at once, because a guest that waits for a
+    /// model for one example may do nothing for the others meanwhile.
+    pub async fn run_ensemble(
+        &self,
+        examples: Vec<Example>,
+        call: Call,
+    ) -> Vec<Result<Tensors, Failure>> {
+        self.run::<Ensemble>(examples, call).await
+    }
+
     /// Checks the inputs, then makes a call of its own for each tenant.
     async fn run<R: RoleCall>(
         &self,
@@ -142,7 +166,6 @@ impl Plugin {
         call: Call,
     ) -> Vec<Result<R::Output, Failure>> {
         let stage = || self.core.stage(R::ROLE);
-        let deadline = call.deadline.map(Instant::from_std);
         let mut results: Vec<Option<Result<R::Output, Failure>>> = Vec::new();
         results.resize_with(examples.len(), || None);
         let mut groups: Vec<Group> = Vec::new();
@@ -152,6 +175,9 @@ impl Plugin {
                 Err((kind, message)) => *result = Some(Err(Failure::new(stage(), kind, message))),
             }
         }
+        let mut groups: Vec<Group> = (groups.into_iter())
+            .flat_map(|group| group.spread(R::SPREAD))
+            .collect();
         let mut tasks = JoinSet::new();
         let only = if groups.len() == 1 {
             groups.pop()
@@ -159,12 +185,12 @@ impl Plugin {
             None
         };
         if let Some(group) = only {
-            group.run::<R>(&self.core, deadline).await.put(&mut results);
+            group.run::<R>(&self.core, &call).await.put(&mut results);
         }
         // Tenants do not wait for one another.
         for group in groups {
-            let core = self.core.clone();
-            tasks.spawn(async move { group.run::<R>(&core, deadline).await });
+            let (core, call) = (self.core.clone(), call.clone());
+            tasks.spawn(async move { group.run::<R>(&core, &call).await });
         }
         while let Some(done) = tasks.join_next().await {
             if let Ok(done) = done {
@@ -247,15 +273,31 @@ impl Group {
         }
     }
 
+    /// The same in at most so many parts.
+    fn spread(mut self, parts: usize) -> Vec<Self> {
+        let size = self.examples.len().div_ceil(parts.max(1)).max(1);
+        let mut spread = Vec::new();
+        while self.examples.len() > size {
+            let rest = Self {
+                tenant: self.tenant.clone(),
+                places: self.places.split_off(size),
+                examples: self.examples.split_off(size),
+            };
+            spread.push(std::mem::replace(&mut self, rest));
+        }
+        spread.push(self);
+        spread
+    }
+
     /// Calls until every example has its result: a call that fails as a whole is halved
     /// until the bad example is alone.
-    async fn run<R: RoleCall>(self, core: &Core, deadline: Option<Instant>) -> Done<R::Output> {
+    async fn run<R: RoleCall>(self, core: &Core, call: &Call) -> Done<R::Output> {
         let mut settled = Vec::with_capacity(self.examples.len());
         let mut splitter = Splitter::new(self.examples.len());
         // Runs come in order, so that results can be appended.
         while let Some(run) = splitter.next() {
             let examples = self.examples.get(run.clone()).unwrap_or_default();
-            match call_role::<R>(core, &self.tenant, examples, deadline).await {
+            match call_role::<R>(core, &self.tenant, examples, call).await {
                 Ok(results) => settled.extend(results),
                 Err(error) => {
                     if splitter.failed(run, &error) == Verdict::Final {
@@ -325,6 +367,7 @@ impl Core {
             Role::Preprocess => self.exports.preprocess.as_ref(),
             Role::Postprocess => self.exports.postprocess.as_ref(),
             Role::ModelHandler => self.exports.model_handler.as_ref(),
+            Role::Ensemble => self.exports.ensemble.as_ref(),
         }
     }
 }

@@ -21,9 +21,13 @@ pub(crate) struct PluginKey(pub(crate) u64);
 
 /// The right to one live instance; given back when dropped.
 pub(crate) struct Permit {
-    _permit: Option<OwnedSemaphorePermit>,
+    _permits: Permits,
+    nesting: usize,
     gauge: Gauge,
 }
+
+/// One of all instances, and one of each part that only so many may have.
+type Permits = (Option<OwnedSemaphorePermit>, Vec<OwnedSemaphorePermit>);
 
 /// An instance in its store. It ends with the store, whatever state it is in.
 pub(crate) struct Live {
@@ -34,12 +38,18 @@ pub(crate) struct Live {
     /// The companion of each role, by [`Role::ALL`]'s order.
     pub(crate) columns: [Option<TypedFunc<WireColumns, (WireResults,)>>; Role::ALL.len()],
     /// Last, so that the store's slots are free before the permit is.
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// Counts live instances and keeps idle ones.
+///
+/// A guest that waits for another plugin (by way of an ensemble that it calls) holds its
+/// instance meanwhile. If such guests could have all instances, they would wait for ever. So
+/// there are instances that only plugins which wait for no other may have, more that only
+/// those which wait for these may have, and so on.
 pub(crate) struct Pool {
-    permits: Arc<Semaphore>,
+    /// By nesting: the instances that plugins so deep or deeper may have together.
+    permits: Vec<Arc<Semaphore>>,
     waiting: AtomicUsize,
     idle: Mutex<VecDeque<Idle>>,
     idle_max: usize,
@@ -73,7 +83,7 @@ impl Live {
             preprocess: None,
             postprocess: None,
             columns: [None; Role::ALL.len()],
-            _permit: permit,
+            permit,
         }
     }
 }
@@ -88,7 +98,9 @@ impl Pool {
         gauge: Gauge,
     ) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(instances_max as usize)),
+            permits: shares(instances_max as usize)
+                .map(|share| Arc::new(Semaphore::new(share)))
+                .collect(),
             waiting: AtomicUsize::new(0),
             idle: Mutex::new(VecDeque::new()),
             idle_max: idle_max as usize,
@@ -97,23 +109,48 @@ impl Pool {
         }
     }
 
-    /// Waits for the right to make one more instance. Idle instances give way.
-    pub(crate) async fn permit(&self) -> Permit {
-        let permit = match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => Ok(permit),
-            Err(_) => {
-                let _waiting = Waiting::new(&self.waiting);
-                let oldest = self.lock().pop_front();
-                drop(oldest);
-                self.permits.clone().acquire_owned().await
-            }
-        };
+    /// How deep plugins may be nested: one less than there are levels.
+    pub(crate) fn nesting_max(&self) -> usize {
+        self.permits.len().saturating_sub(1)
+    }
+
+    /// Waits for the right to make one more instance of a plugin that is nested so deep.
+    /// Idle instances give way.
+    pub(crate) async fn permit(&self, nesting: usize) -> Permit {
+        // The narrowest first: who waits there holds nothing that others wait for.
+        let mut parts = Vec::new();
+        for level in (1..=nesting.min(self.nesting_max())).rev() {
+            parts.extend(self.share(level).await);
+        }
+        let permit = self.share(0).await;
         self.gauge.inc();
         Permit {
-            // The semaphore is never closed.
-            _permit: permit.ok(),
+            _permits: (permit, parts),
+            nesting,
             gauge: self.gauge.clone(),
         }
+    }
+
+    async fn share(&self, level: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = self.permits.get(level)?;
+        // The semaphore is never closed.
+        match permits.clone().try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                let _waiting = Waiting::new(&self.waiting);
+                let oldest = self.oldest(level);
+                drop(oldest);
+                permits.clone().acquire_owned().await.ok()
+            }
+        }
+    }
+
+    /// The instance that has been idle for longest of those that hold a share of a level.
+    fn oldest(&self, level: usize) -> Option<Idle> {
+        let mut idle = self.lock();
+        let holds = |entry: &Idle| entry.live.permit.nesting >= level;
+        let place = idle.iter().position(holds)?;
+        idle.remove(place)
     }
 
     /// An idle instance of the plugin that has seen this tenant's examples only, or none.
@@ -180,6 +217,18 @@ impl Pool {
     }
 }
 
+/// An eighth of all instances is kept from each level above.
+const KEPT_PART: usize = 8;
+
+/// How many instances each level may have, all levels above it included.
+fn shares(instances_max: usize) -> impl Iterator<Item = usize> {
+    let kept = (instances_max / KEPT_PART).max(1);
+    let share = move |level: usize| instances_max.checked_sub(level * kept);
+    // At least the first: nothing could run otherwise.
+    let further = (1..KEPT_PART).map_while(move |level| share(level).filter(|share| *share > 0));
+    std::iter::once(instances_max.max(1)).chain(further)
+}
+
 /// Counts one who waits, for as long as it lives.
 struct Waiting<'a>(&'a AtomicUsize);
 
@@ -193,5 +242,20 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_leaves_some_to_the_one_below() {
+        let of = |max| shares(max).collect::<Vec<_>>();
+        assert_eq!(of(128), [128, 112, 96, 80, 64, 48, 32, 16]);
+        assert_eq!(of(8), [8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(of(3), [3, 2, 1]);
+        assert_eq!(of(1), [1]);
+        assert_eq!(of(0), [1]);
     }
 }

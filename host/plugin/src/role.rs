@@ -12,13 +12,20 @@ pub enum Role {
     Postprocess,
     /// Around the model: collates examples, calls it, splits what it wrote.
     ModelHandler,
+    /// An ensemble in code: calls models as it sees fit.
+    Ensemble,
 }
 
 // === impl Role ===
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Preprocess, Self::Postprocess, Self::ModelHandler];
+    pub const ALL: [Self; 4] = [
+        Self::Preprocess,
+        Self::Postprocess,
+        Self::ModelHandler,
+        Self::Ensemble,
+    ];
 
     /// The interface's name, as in the contract.
     pub const fn as_str(self) -> &'static str {
@@ -26,6 +33,7 @@ impl Role {
             Self::Preprocess => "preprocess",
             Self::Postprocess => "postprocess",
             Self::ModelHandler => "model-handler",
+            Self::Ensemble => "ensemble",
         }
     }
 
@@ -34,15 +42,17 @@ impl Role {
         match self {
             Self::Preprocess | Self::Postprocess => "process",
             Self::ModelHandler => "predict",
+            Self::Ensemble => "run",
         }
     }
 
-    /// The stage at which its failures happen.
+    /// The stage at which its failures happen. An ensemble in code stands where a model
+    /// could stand: what it makes are predictions.
     pub const fn stage(self) -> StageKind {
         match self {
             Self::Preprocess => StageKind::Preprocess,
             Self::Postprocess => StageKind::Postprocess,
-            Self::ModelHandler => StageKind::Inference,
+            Self::ModelHandler | Self::Ensemble => StageKind::Inference,
         }
     }
 }

@@ -128,7 +128,7 @@ async fn take(
 /// A new instance after its `init`.
 pub(crate) async fn initialise(recipe: &Recipe, config: &str) -> Result<Live, LoadProblem> {
     let trapped = |error: CallError| LoadProblem::InitTrapped(error.message().to_owned());
-    let permit = recipe.sandbox.pool.permit().await;
+    let permit = recipe.sandbox.pool.permit(recipe.share.nesting).await;
     let budget = recipe.load_budget();
     let mut live = recipe
         .instantiate(permit, None, budget, 0)

@@ -5,10 +5,11 @@ use crate::limits::{Limit, LimitHit, Limiter, Limits};
 use crate::link;
 use crate::logs::Log;
 use crate::metrics::PluginMetrics;
-use crate::models::Models;
+use crate::models::{Answer, Models, NoAnswer};
+use crate::pending::PendingCalls;
 use crate::tensors::TensorTable;
-use consort_inference::{FailureKind, Key, PluginName, TenantId};
-use std::collections::BTreeMap;
+use consort_inference::{Call, FailureKind, InferenceArgs, Key, PluginName, TenantId};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,6 +24,10 @@ pub(crate) struct PluginShare {
     pub(crate) limits: Limits,
     pub(crate) assets: BTreeMap<String, Arc<[u8]>>,
     pub(crate) models: Models,
+    /// The request headers that its models read.
+    pub(crate) headers: Arc<[Arc<str>]>,
+    /// How many plugins deep its calls go.
+    pub(crate) nesting: usize,
     pub(crate) metrics: Arc<PluginMetrics>,
     pub(crate) epoch_tick: Duration,
 }
@@ -36,6 +41,8 @@ pub(crate) struct State {
     pub(crate) resources: ResourceTable,
     /// What a guest of the standard `wasi:nn` holds.
     pub(crate) nn: ResourceTable,
+    /// Calls to models that the guest has begun.
+    pub(crate) pending: PendingCalls,
     /// The keys of the examples that came as columns.
     pub(crate) keys: Vec<Option<Key>>,
     /// Made when the guest first asks for something of WASI: most calls never do.
@@ -45,10 +52,14 @@ pub(crate) struct State {
     refused: Option<Limit>,
     /// Whose examples this call works on; nobody's at load.
     tenant: Option<TenantId>,
+    /// What the caller said about the call: the models that the guest calls hear it too.
+    caller: Call,
     host_calls_left: u64,
     model_calls: usize,
     /// How the last call to a model in this call failed, if it did.
     model_failure: Option<FailureKind>,
+    /// What the guest was told of models that failed, the newest last.
+    told: VecDeque<(String, FailureKind)>,
 }
 
 /// How long the guest may go on.
@@ -81,6 +92,9 @@ pub(crate) struct DeadlinePassed;
 /// Handles that a store may hold beyond tensors and resources: borrows in flight.
 const HANDLES_SPARE: usize = 1_024;
 
+/// Failures of models that are remembered, to know them again when the guest passes them on.
+const TOLD_MAX: usize = 64;
+
 // === impl State ===
 
 impl State {
@@ -96,14 +110,17 @@ impl State {
             log: Log::new(share.name.clone(), share.metrics.clone()),
             resources,
             nn,
+            pending: PendingCalls::new(limits),
             keys: Vec::new(),
             wasi: None,
             budget: Budget::new(Duration::ZERO, share.epoch_tick, Limit::CallTime),
             refused: None,
             tenant: None,
+            caller: Call::default(),
             host_calls_left: limits.host_calls_max,
             model_calls: 0,
             model_failure: None,
+            told: VecDeque::new(),
             share,
         }
     }
@@ -132,6 +149,22 @@ impl State {
         self.tenant.as_ref()
     }
 
+    /// Notes for whom the call is made, beside the tenant.
+    pub(crate) fn set_caller(&mut self, caller: Call) {
+        self.caller = caller;
+    }
+
+    /// What a call to a model is to know: what the caller said, except for the arguments,
+    /// which are the guest's; and that nobody waits for longer than for the guest.
+    pub(crate) fn call_on(&self, args: InferenceArgs) -> Call {
+        Call {
+            deadline: Some(self.ends_at().into_std()),
+            args,
+            keep_example: false,
+            ..self.caller.clone()
+        }
+    }
+
     /// Counts a call to a model, or ends the guest.
     pub(crate) fn count_model_call(&mut self) -> wasmtime::Result<()> {
         if self.model_calls >= self.share.limits.model_calls_max {
@@ -141,15 +174,23 @@ impl State {
         Ok(())
     }
 
-    /// Notes how a call to a model ended, and how long the guest waited for it: that time
-    /// is not its own. A guest for which nobody waits any more ends here, and not as one
-    /// that failed because its model was too late.
+    /// Notes how a call to a model ended, and how long the guest waited for it.
     pub(crate) fn model_answered(
         &mut self,
         waited: Duration,
-        failure: Option<FailureKind>,
+        answer: &Answer,
     ) -> wasmtime::Result<()> {
-        self.model_failure = failure;
+        self.model_failure = match answer {
+            Err(NoAnswer::Model(failure)) => Some(failure.kind),
+            _ => None,
+        };
+        self.waited(waited)
+    }
+
+    /// Notes how long the guest waited for models: that time is not its own. A guest for
+    /// which nobody waits any more ends here, and not as one that failed because its model
+    /// was too late.
+    pub(crate) fn waited(&mut self, waited: Duration) -> wasmtime::Result<()> {
         self.budget.waited |= waited >= self.share.epoch_tick;
         self.budget.check_end()
     }
@@ -157,6 +198,21 @@ impl State {
     /// How the last call to a model in this call failed, if it did.
     pub(crate) fn model_failure(&self) -> Option<FailureKind> {
         self.model_failure
+    }
+
+    /// Notes what the guest was told of a model that failed.
+    pub(crate) fn told(&mut self, message: &str, kind: FailureKind) {
+        if self.told.len() >= TOLD_MAX {
+            self.told.pop_front();
+        }
+        self.told.push_back((message.to_owned(), kind));
+    }
+
+    /// The kind of a failure that the guest passes on as it was told.
+    pub(crate) fn passed_on(&self, message: &str) -> Option<FailureKind> {
+        let mut told = self.told.iter().rev();
+        told.find(|(told, _)| told == message)
+            .map(|(_, kind)| *kind)
     }
 
     fn count_host_call(&mut self) -> wasmtime::Result<()> {
@@ -192,7 +248,10 @@ impl State {
 
     /// Whether the guest holds anything of the host: a handle cannot outlive a snapshot.
     pub(crate) fn holds_handles(&self) -> bool {
-        self.tensors.len() > 0 || !self.resources.is_empty() || !self.nn.is_empty()
+        self.tensors.len() > 0
+            || !self.resources.is_empty()
+            || !self.nn.is_empty()
+            || self.pending.len() > 0
     }
 }
 
@@ -219,16 +278,19 @@ pub(crate) fn begin_call(
     state.budget = budget;
     state.refused = None;
     state.tenant = tenant.cloned();
+    state.caller = Call::default();
     state.host_calls_left = state.share.limits.host_calls_max;
     state.model_calls = 0;
     state.model_failure = None;
+    state.told.clear();
     state.keys.clear();
     state.limiter.begin_call();
     state.tensors.begin_call();
     let limits = &state.share.limits;
     state.log.begin_call(tenant, limits.log_bytes_max);
     // A borrowed handle counts twice while it is lent.
-    let handles = 2 * (limits.tensors_max + limits.resources_max + inputs) + HANDLES_SPARE;
+    let of_guest = limits.tensors_max + limits.resources_max + limits.model_calls_pending_max;
+    let handles = 2 * (of_guest + inputs) + HANDLES_SPARE;
     store.set_max_component_handles(handles);
     store.set_epoch_deadline(1);
 }

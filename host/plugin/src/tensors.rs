@@ -4,6 +4,8 @@
 use crate::limits::{Limit, Limits};
 use consort_inference::{Tensor, TensorError};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Host tensors by handle. Cloning a tensor into it copies no bytes.
 #[derive(Debug)]
@@ -12,11 +14,18 @@ pub(crate) struct TensorTable {
     free: Option<u32>,
     /// Tensors the guest made and has not dropped.
     made: usize,
-    /// Bytes of all tensors the guest made in this call.
-    bytes_made: usize,
+    /// Bytes of all tensors that are made for the guest in this call.
+    bytes: ByteBudget,
     tensors_max: usize,
     tensor_axes_max: usize,
-    output_bytes_max: usize,
+}
+
+/// What tensors made in one call may come to. Shared with the calls to models that run
+/// beside the guest.
+#[derive(Debug, Clone)]
+pub(crate) struct ByteBudget {
+    made: Arc<AtomicUsize>,
+    max: usize,
 }
 
 #[derive(Debug)]
@@ -41,15 +50,23 @@ impl TensorTable {
             slots: Vec::new(),
             free: None,
             made: 0,
-            bytes_made: 0,
+            bytes: ByteBudget {
+                made: Arc::default(),
+                max: limits.output_bytes_max,
+            },
             tensors_max: limits.tensors_max,
             tensor_axes_max: limits.tensor_axes_max,
-            output_bytes_max: limits.output_bytes_max,
         }
     }
 
     pub(crate) fn begin_call(&mut self) {
-        self.bytes_made = 0;
+        // What still runs for an earlier call counts there.
+        self.bytes.made = Arc::default();
+    }
+
+    /// What all tensors of this call may come to.
+    pub(crate) fn bytes(&self) -> &ByteBudget {
+        &self.bytes
     }
 
     /// How many tensors are alive.
@@ -135,22 +152,27 @@ impl TensorTable {
     /// Counts bytes about to be made, or refuses them. `None` stands for more bytes than
     /// a number can say.
     pub(crate) fn charge(&mut self, bytes: Option<usize>) -> Result<(), Refusal> {
-        let total = bytes.and_then(|bytes| self.bytes_made.checked_add(bytes));
-        match total {
-            Some(total) if total <= self.output_bytes_max => {
-                self.bytes_made = total;
-                Ok(())
-            }
-            _ => Err(Refusal::limit(
-                Limit::OutputBytes,
-                format!(
-                    "{} bytes more than the {} of this call are over {}",
-                    bytes.map_or("countless".to_owned(), |bytes| bytes.to_string()),
-                    self.bytes_made,
-                    self.output_bytes_max
-                ),
-            )),
-        }
+        self.bytes.charge(bytes)
+    }
+}
+
+// === impl ByteBudget ===
+
+impl ByteBudget {
+    /// As [`TensorTable::charge`].
+    pub(crate) fn charge(&self, bytes: Option<usize>) -> Result<(), Refusal> {
+        let (order, max) = (Ordering::Relaxed, self.max);
+        let add = |made: usize| made.checked_add(bytes?).filter(|total| *total <= max);
+        let Err(made) = self.made.fetch_update(order, order, add) else {
+            return Ok(());
+        };
+        Err(Refusal::limit(
+            Limit::OutputBytes,
+            format!(
+                "{} bytes more than the {made} of this call are over {max}",
+                bytes.map_or("countless".to_owned(), |bytes| bytes.to_string()),
+            ),
+        ))
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) struct WireNamedTensor {
     pub(crate) tensor: Resource<TensorHandle>,
 }
 
-#[derive(Debug, ComponentType, Lower)]
+#[derive(Debug, ComponentType, Lift, Lower)]
 #[component(record)]
 pub(crate) struct WireExample {
     pub(crate) key: Option<Arc<str>>,

@@ -17,6 +17,7 @@ pub(crate) struct World {
     pub(crate) preprocess: Option<String>,
     pub(crate) postprocess: Option<String>,
     pub(crate) model_handler: Option<String>,
+    pub(crate) ensemble: Option<String>,
     /// The companions that take examples as columns.
     columns: Vec<String>,
 }
@@ -39,6 +40,7 @@ impl World {
             preprocess: export(Role::Preprocess),
             postprocess: export(Role::Postprocess),
             model_handler: export(Role::ModelHandler),
+            ensemble: export(Role::Ensemble),
             columns: scan
                 .exports
                 .iter()
@@ -70,6 +72,7 @@ impl World {
             Role::Preprocess => self.preprocess.as_ref(),
             Role::Postprocess => self.postprocess.as_ref(),
             Role::ModelHandler => self.model_handler.as_ref(),
+            Role::Ensemble => self.ensemble.as_ref(),
         }
     }
 
@@ -112,6 +115,7 @@ impl World {
             preprocess: role(Role::Preprocess)?,
             postprocess: role(Role::Postprocess)?,
             model_handler: role(Role::ModelHandler)?,
+            ensemble: role(Role::Ensemble)?,
         })
     }
 }
@@ -226,6 +230,7 @@ mod tests {
             INIT,
             "consort:inference/postprocess@0.1.0",
             "consort:inference/model-handler@0.1.0",
+            "consort:inference/ensemble@0.1.0",
             "consort:inference/preprocess@0.1.0",
         ];
         assert_eq!(world(&all).unwrap().roles(), Role::ALL);

@@ -6,6 +6,8 @@ use crate::failure::Failure;
 use crate::layout::Layout;
 use crate::metadata::{Metadata, Package, cargo};
 use crate::progress::Progress;
+use crate::python_guest;
+use crate::setup::requirements;
 use std::fs;
 use std::path::Path;
 
@@ -61,6 +63,13 @@ pub(crate) fn for_tests(layout: &Layout, metadata: &Metadata) -> Result<(), Fail
     }
     build.run()?;
     Ok(())
+}
+
+/// Builds the guest that is written in Python; the Python side must have been set up.
+pub(crate) fn in_python(layout: &Layout) -> Result<(), Failure> {
+    let tool_version = requirements::version_of("componentize-py")?;
+    let dir = layout.guests().join("examples");
+    python_guest::CODE_ENSEMBLE.build(layout, &dir, &tool_version, Progress::new("guests"))
 }
 
 /// The crates in `examples/*/plugins/*` that make a component.

@@ -1,6 +1,7 @@
-//! Builds the post-processor of `file-type` that is written in Python, with componentize-py.
+//! Builds plugins that are written in Python, with componentize-py: the post-processor of
+//! `file-type`, and a guest of the tests.
 //!
-//! That takes a while, so it is only done when something it is made from has changed.
+//! That takes a while, so it is only done when something they are made from has changed.
 
 use crate::digest::{self, Stamp};
 use crate::failure::Failure;
@@ -8,93 +9,130 @@ use crate::layout::Layout;
 use crate::process::Program;
 use crate::progress::Progress;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The component's file.
-const COMPONENT: &str = "file_type_labels_python.wasm";
-
-/// The world it implements.
-const WORLD: &str = "postprocess-plugin";
-
-/// The module that has the plugin.
-const MODULE: &str = "labels";
-
-/// How it is made. Without the stand-ins for WASI it would import sockets and files, which
-/// the sandbox refuses.
-const ARGUMENTS: [&str; 5] = [
-    "--stub-wasi",
-    "--python-path",
-    "examples/file-type/python",
-    "--python-path",
-    "sdk/python",
-];
-
-/// What it is made from, from the repository's root on: folders and files.
-const INPUTS: [&str; 3] = [
-    "wit",
-    "sdk/python/consort_sdk",
-    "examples/file-type/python/labels.py",
-];
-
-/// Makes sure that the component is there and made from what is there now.
-pub(crate) fn build(
-    layout: &Layout,
-    tool_version: &str,
-    progress: Progress,
-) -> Result<(), Failure> {
-    let mut step = progress.step("plugin in Python");
-    let component = layout.components().join(COMPONENT);
-    let made_from = made_from(&layout.root, tool_version)?;
-    let stamp_path = layout.stamps().join(COMPONENT);
-    let stamp = fs::read_to_string(&stamp_path).ok();
-    if stamp.is_some() && stamp == stamp_of(&made_from, &component) {
-        step.ready();
-        return Ok(());
-    }
-    step.needs("building");
-    for dir in [layout.components(), layout.stamps()] {
-        fs::create_dir_all(&dir).map_err(Failure::file("cannot make the folder", &dir))?;
-    }
-    // Not a hidden name or another ending: the tool is told a name that says wasm.
-    let partial = layout.stamps().join("partial.wasm");
-    Program::new(layout.venv().join("bin/componentize-py"))
-        .args(["--wit-path", "wit", "--world", WORLD, "componentize"])
-        .args(ARGUMENTS)
-        .arg(MODULE)
-        .arg("--output")
-        .arg(&partial)
-        .dir(&layout.root)
-        .advice("what its last lines name is in sdk/python or in examples/file-type/python; without the Python side: `cargo xtask setup --no-python`")
-        .quietly(&mut step)?;
-    fs::rename(&partial, &component).map_err(Failure::file("cannot move a file to", &component))?;
-    if let Some(stamp) = stamp_of(&made_from, &component) {
-        fs::write(&stamp_path, stamp).map_err(Failure::file("cannot write", &stamp_path))?;
-    }
-    step.done();
-    Ok(())
+/// A plugin in Python.
+#[derive(Debug)]
+pub(crate) struct PythonGuest {
+    /// What it is called while it is built.
+    title: &'static str,
+    /// The component's file.
+    component: &'static str,
+    /// The world it implements.
+    world: &'static str,
+    /// The folder of the module that has the plugin, from the repository's root on.
+    folder: &'static str,
+    /// The module.
+    module: &'static str,
 }
 
-/// The digest of everything that the component is made from.
-fn made_from(root: &Path, tool_version: &str) -> Result<String, Failure> {
-    let mut stamp = Stamp::default();
-    stamp.text("componentize-py", tool_version);
-    stamp.text("world", WORLD);
-    stamp.text("module", MODULE);
-    stamp.text("arguments", &ARGUMENTS.join(" "));
-    for input in INPUTS {
-        let input = root.join(input);
-        let files = if input.is_dir() {
-            digest::files_under(&input).map_err(Failure::file("cannot read", &input))?
-        } else {
-            vec![input]
-        };
-        for file in files {
-            stamp
-                .file(root, &file)
-                .map_err(Failure::file("cannot read", &file))?;
+/// The post-processor of `file-type`.
+pub(crate) const LABELS: PythonGuest = PythonGuest {
+    title: "plugin in Python",
+    component: "file_type_labels_python.wasm",
+    world: "postprocess-plugin",
+    folder: "examples/file-type/python",
+    module: "labels",
+};
+
+/// An ensemble in code, for the tests of the sandbox.
+pub(crate) const CODE_ENSEMBLE: PythonGuest = PythonGuest {
+    title: "guest in Python",
+    component: "code_ensemble_python.wasm",
+    world: "ensemble-plugin",
+    folder: "tests/guests/python",
+    module: "code_ensemble",
+};
+
+/// The SDK, from the repository's root on.
+const SDK: &str = "sdk/python";
+
+/// What every plugin is made from beside its module, from the repository's root on.
+const INPUTS: [&str; 2] = ["wit", "sdk/python/consort_sdk"];
+
+// === impl PythonGuest ===
+
+impl PythonGuest {
+    /// Makes sure that the component is in that folder and made from what is there now.
+    pub(crate) fn build(
+        &self,
+        layout: &Layout,
+        dir: &Path,
+        tool_version: &str,
+        progress: Progress,
+    ) -> Result<(), Failure> {
+        let mut step = progress.step(self.title);
+        let component = dir.join(self.component);
+        let made_from = self.made_from(&layout.root, tool_version)?;
+        let stamp_path = layout.stamps().join(self.component);
+        let stamp = fs::read_to_string(&stamp_path).ok();
+        if stamp.is_some() && stamp == stamp_of(&made_from, &component) {
+            step.ready();
+            return Ok(());
         }
+        step.needs("building");
+        for dir in [dir, &layout.stamps()] {
+            fs::create_dir_all(dir).map_err(Failure::file("cannot make the folder", dir))?;
+        }
+        // Not a hidden name or another ending: the tool is told a name that says wasm.
+        let partial = layout.stamps().join("partial.wasm");
+        Program::new(layout.venv().join("bin/componentize-py"))
+            .args(["--wit-path", "wit", "--world", self.world, "componentize"])
+            .args(self.arguments())
+            .arg(self.module)
+            .arg("--output")
+            .arg(&partial)
+            .dir(&layout.root)
+            .advice(format!(
+                "what its last lines name is in {SDK} or in {}; without the Python side: `cargo \
+                 xtask setup --no-python`",
+                self.folder
+            ))
+            .quietly(&mut step)?;
+        let moved = fs::rename(&partial, &component);
+        moved.map_err(Failure::file("cannot move a file to", &component))?;
+        if let Some(stamp) = stamp_of(&made_from, &component) {
+            fs::write(&stamp_path, stamp).map_err(Failure::file("cannot write", &stamp_path))?;
+        }
+        step.done();
+        Ok(())
     }
-    Ok(stamp.finish())
+
+    /// How it is made. Without the stand-ins for WASI it would import sockets and files,
+    /// which the sandbox refuses.
+    fn arguments(&self) -> [&'static str; 5] {
+        [
+            "--stub-wasi",
+            "--python-path",
+            self.folder,
+            "--python-path",
+            SDK,
+        ]
+    }
+
+    /// The digest of everything that the component is made from.
+    fn made_from(&self, root: &Path, tool_version: &str) -> Result<String, Failure> {
+        let mut stamp = Stamp::default();
+        stamp.text("componentize-py", tool_version);
+        stamp.text("world", self.world);
+        stamp.text("module", self.module);
+        stamp.text("arguments", &self.arguments().join(" "));
+        let module = format!("{}/{}.py", self.folder, self.module);
+        for input in INPUTS.into_iter().chain([module.as_str()]) {
+            let input = root.join(input);
+            let files: Vec<PathBuf> = if input.is_dir() {
+                digest::files_under(&input).map_err(Failure::file("cannot read", &input))?
+            } else {
+                vec![input]
+            };
+            for file in files {
+                stamp
+                    .file(root, &file)
+                    .map_err(Failure::file("cannot read", &file))?;
+            }
+        }
+        Ok(stamp.finish())
+    }
 }
 
 /// What the stamp says: the inputs, and the component that came of them, so that a component
@@ -121,13 +159,13 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "before").unwrap();
         }
-        let first = made_from(dir.path(), "1").unwrap();
-        assert_eq!(made_from(dir.path(), "1").unwrap(), first);
-        assert_ne!(made_from(dir.path(), "2").unwrap(), first);
+        let first = LABELS.made_from(dir.path(), "1").unwrap();
+        assert_eq!(LABELS.made_from(dir.path(), "1").unwrap(), first);
+        assert_ne!(LABELS.made_from(dir.path(), "2").unwrap(), first);
         let mut seen = vec![first];
         for file in files {
             fs::write(dir.path().join(file), "after").unwrap();
-            let stamp = made_from(dir.path(), "1").unwrap();
+            let stamp = LABELS.made_from(dir.path(), "1").unwrap();
             assert!(!seen.contains(&stamp), "{file} changes nothing");
             seen.push(stamp);
         }
@@ -137,13 +175,16 @@ mod tests {
             "new",
         )
         .unwrap();
-        assert_eq!(made_from(dir.path(), "1").unwrap(), *seen.last().unwrap());
+        assert_eq!(
+            LABELS.made_from(dir.path(), "1").unwrap(),
+            *seen.last().unwrap()
+        );
     }
 
     #[test]
     fn a_missing_input_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = made_from(dir.path(), "1").unwrap_err().to_string();
+        let error = LABELS.made_from(dir.path(), "1").unwrap_err().to_string();
         assert!(
             error.starts_with("cannot read ") && error.contains("wit"),
             "{error}"

@@ -61,7 +61,10 @@ pub(crate) fn run(layout: &Layout, metadata: &Metadata) -> Result<(), Failure> {
             .iter()
             .try_for_each(|folder| python_tests(layout, &prepared, Path::new(folder), count))
     });
-    report.section("guests", |_| guests::for_tests(layout, metadata));
+    report.section("guests", |_| {
+        guests::for_tests(layout, metadata)?;
+        guests::in_python(layout)
+    });
     report.section("programs", |_| {
         // The tests run `consort` itself. Naming the tests too gives dependencies the same
         // features as below, so that nothing is compiled twice.

@@ -1,8 +1,9 @@
 """Write Consort plugins in Python.
 
-A plugin prepares what a model reads, turns what it wrote into an answer, or stands around
-the model itself. It runs inside the host as a sandboxed WebAssembly component, made by `componentize-py`; in plain
-CPython the same code runs without a host, for unit tests: tensors are plain memory there.
+A plugin prepares what a model reads, turns what it wrote into an answer, stands around the
+model itself, or calls models as it sees fit. It runs inside the host as a sandboxed
+WebAssembly component, made by `componentize-py`; in plain CPython the same code runs without
+a host, for unit tests: tensors are plain memory there.
 
     import consort_sdk as consort
 
@@ -45,9 +46,10 @@ from consort_sdk.datatype import (
 )
 from consort_sdk.error import Failed, InvalidInput, PluginError, TensorError
 from consort_sdk.example import Example
-from consort_sdk.model import Model
+from consort_sdk.model import Model, Pending, wait_all, wait_any
 from consort_sdk.plugin import (
     Answer,
+    Ensemble,
     Forward,
     ModelHandler,
     Postprocess,
@@ -72,6 +74,7 @@ __all__ = [
     "BYTES",
     "Datatype",
     "Description",
+    "Ensemble",
     "Example",
     "FP16",
     "FP32",
@@ -86,6 +89,7 @@ __all__ = [
     "InvalidInput",
     "Model",
     "ModelHandler",
+    "Pending",
     "PluginError",
     "Postprocess",
     "Preprocess",
@@ -100,4 +104,6 @@ __all__ = [
     "collate",
     "export",
     "log",
+    "wait_all",
+    "wait_any",
 ]

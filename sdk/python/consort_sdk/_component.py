@@ -16,9 +16,10 @@ from consort_sdk._host import Handle, host_datatype, sdk_datatype
 from consort_sdk.assets import HostAssets
 from consort_sdk.error import Failed, InvalidInput, PluginError
 from consort_sdk.example import Example
-from consort_sdk.model import Model
+from consort_sdk.model import Model, Pending
 from consort_sdk.plugin import (
     Answer,
+    Ensemble,
     Forward,
     ModelHandler,
     Plugin,
@@ -51,6 +52,8 @@ def exports(plugin: type[Plugin]) -> dict[str, type]:
         return {"WitWorld": WitWorld, "Preprocess": _PreprocessRole}
     if issubclass(plugin, ModelHandler):
         return {"WitWorld": WitWorld, "ModelHandler": _ModelHandlerRole}
+    if issubclass(plugin, Ensemble):
+        return {"WitWorld": WitWorld, "Ensemble": _EnsembleRole}
     return {"WitWorld": WitWorld, "Postprocess": _PostprocessRole}
 
 
@@ -130,6 +133,58 @@ class _ModelHandlerRole:
         return [outputs(result) for result in results]
 
 
+class _EnsembleRole:
+    def describe(self):
+        with _defects_logged():
+            signature: Signature = _plugin.describe()
+        return types.Signature(_specs(signature.inputs), _specs(signature.outputs))
+
+    def run(self, examples, args):
+        def outputs(result):
+            return Ok(_named(result)) if isinstance(result, dict) else _error(result)
+
+        given = {arg.name: arg.value.value for arg in args}
+        with _defects_logged():
+            results = _plugin.run_many(_examples(examples), given)
+        return [outputs(result) for result in results]
+
+
+class _HostPending(Pending):
+    """A call that the host makes, behind a handle. Without it the call is abandoned."""
+
+    def __init__(self, handle):
+        self._handle = handle
+
+    @property
+    def is_done(self):
+        return self._handle is None or self._handle.is_done()
+
+    def wait(self):
+        return _outputs(_asked(models.Pending.wait, self._taken()))
+
+    def _taken(self):
+        handle, self._handle = self._handle, None
+        if handle is None:
+            raise Failed("this call has been waited for already")
+        return handle
+
+
+def wait_any(calls) -> int:
+    handles = [call._handle for call in calls]
+    if None in handles:
+        raise Failed("one of the calls has been waited for already")
+    return _asked(models.wait_any, handles)
+
+
+def wait_all(calls) -> list:
+    handles = [call._taken() for call in calls]
+    results = models.wait_all(handles)
+    return [
+        _outputs(result.value) if isinstance(result, Ok) else _refusal(result.value)
+        for result in results
+    ]
+
+
 class _HostModel(Model):
     """A model of the host's, behind a handle."""
 
@@ -152,10 +207,19 @@ class _HostModel(Model):
     def signature(self):
         return _signature(self._handle.signature())
 
+    @property
+    def example_signature(self):
+        return _signature(self._handle.example_signature())
+
     def infer(self, inputs, args=None):
-        args = [models.Arg(name, _arg_value(name, value)) for name, value in (args or {}).items()]
-        outputs = _asked(self._handle.infer, _named(inputs), args)
-        return {named.name: Tensor(Handle(named.tensor)) for named in outputs}
+        return _outputs(_asked(self._handle.infer, _named(inputs), _args(args)))
+
+    def submit(self, inputs, args=None):
+        return _HostPending(_asked(self._handle.submit, _named(inputs), _args(args)))
+
+    def submit_example(self, example, args=None):
+        given = types.Example(example.key, _named(example.tensors))
+        return _HostPending(_asked(self._handle.submit_example, given, _args(args)))
 
 
 def open_model(name: str) -> Model:
@@ -169,8 +233,20 @@ def _asked(operation, *arguments):
     except Err as error:
         # The bindings keep the last error alive: without its frames it keeps no tensors.
         refused = error.with_traceback(None).value
+    raise _refusal(refused)
+
+
+def _refusal(refused) -> PluginError:
     kind = InvalidInput if isinstance(refused, types.Error_InvalidInput) else Failed
-    raise kind(refused.value)
+    return kind(refused.value)
+
+
+def _outputs(outputs: list[types.NamedTensor]) -> dict[str, Tensor]:
+    return {named.name: Tensor(Handle(named.tensor)) for named in outputs}
+
+
+def _args(args) -> list[models.Arg]:
+    return [models.Arg(name, _arg_value(name, value)) for name, value in (args or {}).items()]
 
 
 def _arg_value(name, value):

@@ -20,6 +20,11 @@ class Example:
         self.tensors = tensors
         self.key = key
 
+    def share(self) -> Example:
+        """The same example once more, with its key: to pass it on to a model, say. Copies no
+        tensor."""
+        return Example({name: each.share() for name, each in self.tensors.items()}, self.key)
+
     def tensor(self, name: str) -> Tensor:
         """A tensor by name."""
         try:

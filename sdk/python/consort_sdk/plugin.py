@@ -102,7 +102,29 @@ class ModelHandler(Plugin):
         Keep no reference to `model` beyond this call."""
 
 
-_ROLES = (Preprocess, Postprocess, ModelHandler)
+class Ensemble(Plugin):
+    """An ensemble in code: calls models as it sees fit, several at a time, and makes an
+    answer of theirs. The manifest grants it models, model maps and other ensembles."""
+
+    @abstractmethod
+    def describe(self) -> Signature:
+        """What this ensemble reads and writes. Called once, after `__init__`; it may depend
+        on what the granted models say of themselves."""
+
+    @abstractmethod
+    def run(self, example: Example, args: Args) -> Outputs:
+        """Answers one example. `args` are what the caller says beside the tensors; pass them
+        on to the models that they are for."""
+
+    def run_many(self, examples: Sequence[Example], args: Args) -> list[Outputs | PluginError]:
+        """Answers several examples: exactly one result each, in order; return an error, do
+        not raise it. The host spreads examples over instances that run at the same time;
+        override it where the calls to models for those of one instance are to be under way
+        at the same time as well."""
+        return [_attempt(lambda each: self.run(each, args), example) for example in examples]
+
+
+_ROLES = (Preprocess, Postprocess, ModelHandler, Ensemble)
 
 
 def export(plugin: type[Plugin]) -> type[Plugin]:

@@ -159,10 +159,53 @@ class HostModel:
     def signature(self):
         return self._signature
 
+    def example_signature(self):
+        return self._signature
+
     def infer(self, inputs, args):
         assert all(isinstance(named.tensor, HostTensor) for named in inputs)
         outputs = self._infer({named.name: named.tensor for named in inputs}, args)
         return [NamedTensor(name, tensor) for name, tensor in outputs.items()]
+
+    def submit(self, inputs, args):
+        return HostPending(lambda: self.infer(inputs, args))
+
+    def submit_example(self, example, args):
+        assert isinstance(example, HostExample)
+        self.keys = [*getattr(self, "keys", []), example.key]
+        return self.submit(example.tensors, args)
+
+
+class HostPending:
+    """A call that is made when somebody waits for it."""
+
+    def __init__(self, work):
+        self._work = work
+
+    def is_done(self):
+        return False
+
+    @classmethod
+    def wait(cls, call):
+        work, call._work = call._work, None
+        return work()
+
+
+def wait_any(calls):
+    assert all(isinstance(call, HostPending) for call in calls)
+    if not calls:
+        raise Err(ErrorFailed("the list is empty"))
+    return len(calls) - 1
+
+
+def wait_all(calls):
+    def result(call):
+        try:
+            return Ok(HostPending.wait(call))
+        except Err as error:
+            return error
+
+    return [result(call) for call in calls]
 
 
 @contextmanager
@@ -209,7 +252,10 @@ def component(assets=None, logged=None, models=None):
             "ArgValue_Float": ArgValueFloat,
             "ArgValue_Int": ArgValueInt,
             "ArgValue_Text": ArgValueText,
+            "Pending": HostPending,
             "open": open_model,
+            "wait_all": wait_all,
+            "wait_any": wait_any,
         },
         "wit_world.imports.assets": {"names": lambda: sorted(assets), "read": read},
         "wit_world.imports.log": {

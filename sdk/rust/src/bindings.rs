@@ -98,6 +98,28 @@ pub mod model_handler {
     pub use exports::consort::inference::model_handler::*;
 }
 
+/// The role `ensemble`.
+pub mod ensemble {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package consort:sdk;
+            world ensemble {
+                export consort:inference/ensemble@0.1.0;
+            }
+        ",
+        world: "consort:sdk/ensemble",
+        pub_export_macro: true,
+        export_macro_name: "export_ensemble",
+        with: {
+            "consort:inference/tensors@0.1.0": crate::bindings::tensors,
+            "consort:inference/types@0.1.0": crate::bindings::types,
+            "consort:inference/models@0.1.0": crate::bindings::models,
+        },
+    });
+    pub use exports::consort::inference::ensemble::*;
+}
+
 /// The companion of `preprocess` that takes examples as columns.
 pub mod preprocess_columns {
     wit_bindgen::generate!({

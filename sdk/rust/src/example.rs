@@ -39,7 +39,7 @@ pub enum Outcome {
 // === impl Example ===
 
 impl Example {
-    /// An example of named tensors, for unit tests.
+    /// An example of named tensors: for a call to a model, and for unit tests.
     pub fn from_tensors<N: AsRef<str>>(tensors: impl IntoIterator<Item = (N, Tensor)>) -> Self {
         let tensors = tensors.into_iter();
         Self {
@@ -57,6 +57,18 @@ impl Example {
             key: OnceCell::from(Some(key.into())),
             ..self
         }
+    }
+
+    /// The same example once more, with its key: to pass it on to a model, say. Copies no
+    /// tensor.
+    pub fn share(&self) -> Result<Self, Error> {
+        let tensors = self.tensors.iter();
+        let shared = tensors.map(|(name, tensor)| Ok((name.clone(), tensor.share()?)));
+        Ok(Self {
+            key: OnceCell::from(self.key().map(str::to_owned)),
+            index: None,
+            tensors: shared.collect::<Result<_, Error>>()?,
+        })
     }
 
     /// The caller's key, for messages. The host forwards it by itself.
@@ -130,6 +142,12 @@ impl Example {
             index: None,
             tensors,
         }
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn into_parts(self) -> (Option<String>, Vec<(Rc<str>, Tensor)>) {
+        let key = self.key().map(str::to_owned);
+        (key, self.tensors)
     }
 
     /// The example of that index in a call that came as columns.

@@ -6,6 +6,7 @@
 /// - `consort_sdk::export!(MyPlugin: preprocess);`
 /// - `consort_sdk::export!(MyPlugin: postprocess);`
 /// - `consort_sdk::export!(MyPlugin: model_handler);`
+/// - `consort_sdk::export!(MyPlugin: ensemble);`
 /// - `consort_sdk::export!(MyPlugin: preprocess, postprocess);`, or any other list of them.
 ///
 /// In a native build it only checks that the type implements the traits.
@@ -29,6 +30,9 @@ macro_rules! __requires {
     ($plugin:ty, model_handler) => {
         const _: () = $crate::export::requires_model_handler::<$plugin>();
     };
+    ($plugin:ty, ensemble) => {
+        const _: () = $crate::export::requires_ensemble::<$plugin>();
+    };
 }
 
 /// Fails to compile for a type that cannot play the role.
@@ -42,6 +46,10 @@ pub const fn requires_postprocess<P: crate::Postprocess>() {}
 /// Fails to compile for a type that cannot play the role.
 #[doc(hidden)]
 pub const fn requires_model_handler<P: crate::ModelHandler>() {}
+
+/// Fails to compile for a type that cannot play the role.
+#[doc(hidden)]
+pub const fn requires_ensemble<P: crate::Ensemble>() {}
 
 #[doc(hidden)]
 #[macro_export]
@@ -98,6 +106,8 @@ macro_rules! __remember_inputs {
     };
     // What it reads depends on the model.
     ($plugin:ty, $slot:ident, model_handler) => {};
+    // What it reads may depend on its models, which init need not ask.
+    ($plugin:ty, $slot:ident, ensemble) => {};
 }
 
 #[doc(hidden)]
@@ -214,6 +224,33 @@ macro_rules! __export_role {
             $component with_types_in $crate::bindings::model_handler
         );
     };
+    ($plugin:ty, $component:ident, $slot:ident, ensemble) => {
+        impl $crate::bindings::ensemble::Guest for $component {
+            fn describe() -> $crate::bindings::types::Signature {
+                $slot.with(|slot| {
+                    $crate::export::signature(<$plugin as $crate::Ensemble>::describe(
+                        slot.plugin(),
+                    ))
+                })
+            }
+
+            fn run(
+                examples: ::std::vec::Vec<$crate::bindings::types::Example>,
+                args: ::std::vec::Vec<$crate::bindings::models::Arg>,
+            ) -> ::std::vec::Vec<
+                ::core::result::Result<
+                    ::std::vec::Vec<$crate::bindings::types::NamedTensor>,
+                    $crate::bindings::types::Error,
+                >,
+            > {
+                $slot.with(|slot| $crate::export::run(slot, examples, args))
+            }
+        }
+
+        $crate::bindings::ensemble::export_ensemble!(
+            $component with_types_in $crate::bindings::ensemble
+        );
+    };
 }
 
 #[cfg(target_family = "wasm")]
@@ -225,8 +262,11 @@ mod component {
     use crate::bindings::{columns, model_handler, models, preprocess, types};
     use crate::host::{Column, in_columns};
     use crate::results::Results;
-    use crate::{Args, Assets, Description, Dim, Dims, Error, Example, Model, ModelHandler};
-    use crate::{Outcome, Outputs, Plugin, Postprocess, Preprocess, Signature, Tensor, TensorSpec};
+    use crate::{Args, Assets, Description, Dim, Dims, Ensemble, Error, Example, Model};
+    use crate::{
+        ModelHandler, Outcome, Outputs, Plugin, Postprocess, Preprocess, Signature, Tensor,
+        TensorSpec,
+    };
     use std::cell::OnceCell;
     use std::rc::Rc;
 
@@ -359,6 +399,19 @@ mod component {
         let results = slot.plugin().predict(&Model::lent(model), &examples, &args);
         let each = |outputs: Result<Outputs, Error>| tensors(outputs.map_err(error)?);
         Ok(results.map_err(error)?.into_iter().map(each).collect())
+    }
+
+    #[doc(hidden)]
+    pub fn run<P: Ensemble>(
+        slot: &Slot<P>,
+        examples: Vec<types::Example>,
+        args: Vec<models::Arg>,
+    ) -> Vec<Result<Vec<types::NamedTensor>, types::Error>> {
+        let examples = as_examples(examples, None);
+        let args: Args = args.into_iter().map(|arg| (arg.name, arg.value)).collect();
+        let results = slot.plugin().run_many(&examples, &args).into_iter();
+        let each = |outputs: Result<Outputs, Error>| tensors(outputs.map_err(error)?);
+        results.map(each).collect()
     }
 
     impl From<types::Signature> for Signature {

@@ -1,8 +1,8 @@
 //! Write Consort plugins in Rust.
 //!
 //! A plugin prepares what a model reads ([`Preprocess`]), turns what it wrote into an answer
-//! ([`Postprocess`]), or stands around the model itself ([`ModelHandler`]). It runs inside
-//! the host as a sandboxed WebAssembly component.
+//! ([`Postprocess`]), stands around the model itself ([`ModelHandler`]), or calls models as
+//! it sees fit ([`Ensemble`]). It runs inside the host as a sandboxed WebAssembly component.
 //!
 //! ```
 //! use consort_sdk::{ANY, Assets, Datatype, Error, Example, Outputs, Plugin, Postprocess};
@@ -63,6 +63,7 @@
 pub mod collate;
 pub mod log;
 
+mod args;
 mod assets;
 mod content;
 mod dims;
@@ -70,7 +71,9 @@ mod element;
 mod elements;
 mod error;
 mod example;
+mod fake;
 mod model;
+mod pending;
 mod plugin;
 mod raw;
 mod signature;
@@ -91,14 +94,16 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod export;
 
+pub use args::{ArgValue, Args};
 pub use assets::Assets;
 pub use dims::{ANY, Dim, Dims};
 pub use element::{Bf16, Datatype, Element, F16};
 pub use elements::{ByteString, ByteStrings, Elements};
 pub use error::{Error, TensorError};
 pub use example::{Example, Outcome, Outputs};
-pub use model::{ArgValue, Args, Model, ModelOutputs};
-pub use plugin::{ModelHandler, Plugin, Postprocess, Preprocess};
+pub use model::{Model, ModelOutputs};
+pub use pending::{Pending, wait_all, wait_any};
+pub use plugin::{Ensemble, ModelHandler, Plugin, Postprocess, Preprocess};
 pub use signature::{Description, HandlerDescription, Signature, TensorSpec};
 pub use tensor::Tensor;
 

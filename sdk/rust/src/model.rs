@@ -1,15 +1,21 @@
 //! Models that the manifest grants, called from inside a plugin.
 
-use crate::{Error, Example, Signature, Tensor};
+use crate::fake::Fake;
+#[cfg(not(target_family = "wasm"))]
+use crate::fake::granted;
+use crate::{Args, Error, Example, Outputs, Pending, Signature, Tensor};
 use std::fmt;
+use std::rc::Rc;
 
 #[cfg(target_family = "wasm")]
 use crate::bindings::{models, types};
 
-/// A model that the manifest grants this plugin (`models = ["..."]` in its table).
+/// A model, model map or ensemble that the manifest grants this plugin
+/// (`models = ["..."]` in its table).
 ///
-/// Inside a component the host runs it, in one batch with everybody else's rows, while the
-/// plugin waits. In a unit test, [`Model::fake`] stands for it.
+/// Inside a component the host runs it, in one batch with everybody else's rows.
+/// [`infer`](Self::infer) waits for it; [`submit`](Self::submit) does not, so that several
+/// run at the same time. In a unit test, [`Model::fake`] stands for it.
 ///
 /// ```
 /// use consort_sdk::{Args, Datatype, Model, Signature, Tensor};
@@ -32,38 +38,13 @@ enum Source<'a> {
     Opened(models::Model),
     #[cfg(target_family = "wasm")]
     Lent(&'a models::Model),
-    Fake(Fake<'a>),
-}
-
-struct Fake<'a> {
-    name: String,
-    signature: Signature,
-    has_batch_axis: bool,
-    #[expect(clippy::type_complexity, reason = "it is named by what it does")]
-    infer: Box<dyn Fn(&Example, &Args) -> Result<ModelOutputs, Error> + 'a>,
+    Fake(Rc<Fake<'a>>),
 }
 
 /// The tensors that a model gave back, by name.
 #[derive(Debug, Default)]
 pub struct ModelOutputs {
     tensors: Vec<(String, Tensor)>,
-}
-
-/// What a caller said about a run beside its tensors, or what a plugin says to a model.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Args(Vec<(String, ArgValue)>);
-
-/// The value of one argument.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ArgValue {
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// Any other number.
-    Float(f64),
-    /// A text.
-    Text(String),
 }
 
 // === impl Model ===
@@ -78,9 +59,14 @@ impl<'a> Model<'a> {
             Err(error) => Err(error.into()),
         };
         #[cfg(not(target_family = "wasm"))]
-        Err(Error::failed(format_args!(
-            "there is no model \"{name}\" in a native build: use Model::fake"
-        )))
+        granted::find(name)
+            .map(|fake| Model(Source::Fake(fake)))
+            .ok_or_else(|| {
+                Error::failed(format_args!(
+                    "there is no model \"{name}\" in a native build: make a Model::fake, and \
+                     `grant` it where the plugin opens it by its name"
+                ))
+            })
     }
 
     /// Stands for a model in unit tests: `infer` gets what [`Model::infer`] was given,
@@ -90,12 +76,13 @@ impl<'a> Model<'a> {
         signature: Signature,
         infer: impl Fn(&Example, &Args) -> Result<ModelOutputs, Error> + 'a,
     ) -> Self {
-        Self(Source::Fake(Fake {
+        Self(Source::Fake(Rc::new(Fake {
             name: name.into(),
             signature,
             has_batch_axis: true,
+            patience: 0,
             infer: Box::new(infer),
-        }))
+        })))
     }
 
     /// The same for a model that takes its inputs as they are, without a batch axis.
@@ -104,9 +91,25 @@ impl<'a> Model<'a> {
         signature: Signature,
         infer: impl Fn(&Example, &Args) -> Result<ModelOutputs, Error> + 'a,
     ) -> Self {
-        let Self(mut source) = Self::fake(name, signature, infer);
+        Self::fake(name, signature, infer).change(|fake| fake.has_batch_axis = false)
+    }
+
+    /// Makes a fake model slow: [`wait_any`](crate::wait_any) finds calls to models of less
+    /// patience ended before those to it.
+    #[must_use]
+    pub fn patience(self, patience: u32) -> Self {
+        self.change(|fake| fake.patience = patience)
+    }
+
+    /// Changes a fake model that nobody else has yet.
+    fn change(self, change: impl FnOnce(&mut Fake<'a>)) -> Self {
+        let mut source = self.0;
         match &mut source {
-            Source::Fake(fake) => fake.has_batch_axis = false,
+            Source::Fake(fake) => {
+                if let Some(fake) = Rc::get_mut(fake) {
+                    change(fake);
+                }
+            }
             #[cfg(target_family = "wasm")]
             _ => {}
         }
@@ -157,6 +160,17 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// What one example takes and gives: no batch axis.
+    pub fn example_signature(&self) -> Signature {
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Source::Opened(model) => model.example_signature().into(),
+            #[cfg(target_family = "wasm")]
+            Source::Lent(model) => model.example_signature().into(),
+            Source::Fake(fake) => fake.example_signature(),
+        }
+    }
+
     /// Runs the model and waits for it.
     ///
     /// The inputs must be exactly the tensors of [`signature`](Self::signature). They
@@ -179,12 +193,88 @@ impl<'a> Model<'a> {
             Source::Opened(model) => infer(model, inputs, args),
             #[cfg(target_family = "wasm")]
             Source::Lent(model) => infer(model, inputs, args),
+            Source::Fake(fake) => fake.infer(&Example::from_tensors(named(inputs)), args),
+        }
+    }
+
+    /// Begins what [`infer`](Self::infer) does and does not wait for it. Inputs that do not
+    /// fit are an error here; what happens later is one of [`Pending::wait`].
+    ///
+    /// ```
+    /// use consort_sdk::{ANY, Datatype, Model, Signature, Tensor, wait_all, wait_any};
+    ///
+    /// # let signature = || Signature::new().input("x", Datatype::Fp32, [ANY]);
+    /// # let slow = Model::fake("slow", signature(), |inputs, _| {
+    /// #     Ok([("y", inputs.tensor("x")?.share()?)].into())
+    /// # }).patience(1);
+    /// # let quick = Model::fake("quick", signature(), |inputs, _| {
+    /// #     Ok([("y", inputs.tensor("x")?.share()?)].into())
+    /// # });
+    /// # let x = Tensor::from_slice(&[1], &[1f32])?;
+    /// let calls = [slow.submit([("x", x.share()?)])?, quick.submit([("x", x)])?];
+    /// let first = wait_any(&calls)?;
+    /// assert_eq!(first, 1);
+    /// for outputs in wait_all(calls) {
+    ///     assert_eq!(outputs?.tensor("y")?.element::<f32>()?, 1.0);
+    /// }
+    /// # Ok::<(), consort_sdk::Error>(())
+    /// ```
+    pub fn submit<N: Into<String>>(
+        &self,
+        inputs: impl IntoIterator<Item = (N, Tensor)>,
+    ) -> Result<Pending, Error> {
+        self.submit_with(inputs, &Args::none())
+    }
+
+    /// The same with arguments.
+    pub fn submit_with<N: Into<String>>(
+        &self,
+        inputs: impl IntoIterator<Item = (N, Tensor)>,
+        args: &Args,
+    ) -> Result<Pending, Error> {
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Source::Opened(model) => submit(model, inputs, args),
+            #[cfg(target_family = "wasm")]
+            Source::Lent(model) => submit(model, inputs, args),
             Source::Fake(fake) => {
-                let named = inputs.into_iter();
-                let named = named.map(|(name, tensor)| (name.into(), tensor));
-                fake.infer(Example::from_tensors::<String>(named), args)
+                let inputs = Example::from_tensors(named(inputs));
+                Ok(Pending::fake(fake.patience, fake.infer(&inputs, args)))
             }
         }
+    }
+
+    /// Begins a call of one example, whose tensors are those of
+    /// [`example_signature`](Self::example_signature): there is no batch axis to add and to
+    /// take away. Its key chooses the model of a model map. Outputs that an ensemble leaves
+    /// out, because an optional step failed, are not among the outputs.
+    pub fn submit_example(&self, example: Example) -> Result<Pending, Error> {
+        self.submit_example_with(example, &Args::none())
+    }
+
+    /// The same with arguments.
+    pub fn submit_example_with(&self, example: Example, args: &Args) -> Result<Pending, Error> {
+        match &self.0 {
+            #[cfg(target_family = "wasm")]
+            Source::Opened(model) => submit_example(model, example, args),
+            #[cfg(target_family = "wasm")]
+            Source::Lent(model) => submit_example(model, example, args),
+            Source::Fake(fake) => {
+                let outputs = fake.infer_example(&example, args);
+                Ok(Pending::fake(fake.patience, outputs))
+            }
+        }
+    }
+
+    /// Runs the model on one example and waits for it: see
+    /// [`submit_example`](Self::submit_example).
+    pub fn infer_example(&self, example: Example) -> Result<ModelOutputs, Error> {
+        self.submit_example(example)?.wait()
+    }
+
+    /// The same with arguments.
+    pub fn infer_example_with(&self, example: Example, args: &Args) -> Result<ModelOutputs, Error> {
+        self.submit_example_with(example, args)?.wait()
     }
 
     #[cfg(target_family = "wasm")]
@@ -193,36 +283,19 @@ impl<'a> Model<'a> {
     }
 }
 
-impl fmt::Debug for Model<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Model({})", self.name())
+#[cfg(not(target_family = "wasm"))]
+impl Model<'static> {
+    /// Grants a fake model to the plugins of this thread: [`Model::open`] finds it by its
+    /// name from now on. For unit tests, each of which has a thread of its own.
+    pub fn grant(self) {
+        let Source::Fake(fake) = self.0;
+        granted::add(fake);
     }
 }
 
-// === impl Fake ===
-
-impl Fake<'_> {
-    fn infer(&self, inputs: Example, args: &Args) -> Result<ModelOutputs, Error> {
-        let within =
-            |error: Error| error.within(format_args!("the inputs of model \"{}\"", self.name));
-        for spec in &self.signature.inputs {
-            let tensor = inputs.tensor(&spec.name).map_err(within)?;
-            if tensor.datatype() != spec.datatype {
-                return Err(within(Error::failed(format_args!(
-                    "tensor \"{}\" is {}, {} is expected",
-                    spec.name,
-                    tensor.datatype(),
-                    spec.datatype
-                ))));
-            }
-        }
-        let expected = |name: &str| self.signature.inputs.iter().any(|spec| spec.name == name);
-        match inputs.tensors().find(|(name, _)| !expected(name)) {
-            Some((name, _)) => Err(within(Error::failed(format_args!(
-                "tensor \"{name}\" is not expected"
-            )))),
-            None => (self.infer)(&inputs, args),
-        }
+impl fmt::Debug for Model<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Model({})", self.name())
     }
 }
 
@@ -292,116 +365,19 @@ impl IntoIterator for ModelOutputs {
     }
 }
 
-// === impl Args ===
-
-impl Args {
-    /// No arguments.
-    pub const fn none() -> Self {
-        Self(Vec::new())
-    }
-
-    /// All values and their names.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &ArgValue)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
-    }
-
-    /// The value of that name.
-    pub fn value(&self, name: &str) -> Option<&ArgValue> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value)
-    }
-
-    /// A truth value, if it is given. Anything else is the caller's fault.
-    pub fn bool(&self, name: &str) -> Result<Option<bool>, Error> {
-        self.value(name)
-            .map(|value| match value {
-                ArgValue::Bool(value) => Ok(*value),
-                other => Err(other.is_not(name, "true or false")),
-            })
-            .transpose()
-    }
-
-    /// A whole number, if it is given.
-    pub fn int(&self, name: &str) -> Result<Option<i64>, Error> {
-        self.value(name)
-            .map(|value| match value {
-                ArgValue::Int(value) => Ok(*value),
-                other => Err(other.is_not(name, "a whole number")),
-            })
-            .transpose()
-    }
-
-    /// A number, if it is given; a whole one will do.
-    pub fn float(&self, name: &str) -> Result<Option<f64>, Error> {
-        self.value(name)
-            .map(|value| match value {
-                ArgValue::Float(value) => Ok(*value),
-                ArgValue::Int(value) => Ok(*value as f64),
-                other => Err(other.is_not(name, "a number")),
-            })
-            .transpose()
-    }
-
-    /// A text, if it is given.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, Error> {
-        self.value(name)
-            .map(|value| match value {
-                ArgValue::Text(value) => Ok(value.as_str()),
-                other => Err(other.is_not(name, "a text")),
-            })
-            .transpose()
+impl From<ModelOutputs> for Outputs {
+    /// What a model gave, passed on as it is.
+    fn from(outputs: ModelOutputs) -> Self {
+        outputs.into_iter().collect()
     }
 }
 
-impl<N: Into<String>, V: Into<ArgValue>> FromIterator<(N, V)> for Args {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(args: I) -> Self {
-        let pairs = args.into_iter();
-        Self(
-            pairs
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
+fn named<N: Into<String>>(
+    inputs: impl IntoIterator<Item = (N, Tensor)>,
+) -> impl Iterator<Item = (String, Tensor)> {
+    let inputs = inputs.into_iter();
+    inputs.map(|(name, tensor)| (name.into(), tensor))
 }
-
-impl<N: Into<String>, V: Into<ArgValue>, const LEN: usize> From<[(N, V); LEN]> for Args {
-    fn from(args: [(N, V); LEN]) -> Self {
-        args.into_iter().collect()
-    }
-}
-
-// === impl ArgValue ===
-
-impl ArgValue {
-    fn is_not(&self, name: &str, expected: &str) -> Error {
-        Error::invalid_input(format_args!(
-            "argument \"{name}\" is {self}; {expected} is expected"
-        ))
-    }
-}
-
-impl fmt::Display for ArgValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bool(value) => value.fmt(f),
-            Self::Int(value) => value.fmt(f),
-            Self::Float(value) => value.fmt(f),
-            Self::Text(value) => write!(f, "{value:?}"),
-        }
-    }
-}
-
-macro_rules! values {
-    ($($ty:ty => $variant:ident),*) => {
-        $(impl From<$ty> for ArgValue {
-            fn from(value: $ty) -> Self {
-                Self::$variant(value.into())
-            }
-        })*
-    };
-}
-
-values!(bool => Bool, i64 => Int, f64 => Float, &str => Text, String => Text);
 
 #[cfg(target_family = "wasm")]
 fn infer<N: Into<String>>(
@@ -409,23 +385,49 @@ fn infer<N: Into<String>>(
     inputs: impl IntoIterator<Item = (N, Tensor)>,
     args: &Args,
 ) -> Result<ModelOutputs, Error> {
-    let inputs = inputs.into_iter().map(|(name, tensor)| {
-        Ok(types::NamedTensor {
-            name: name.into(),
-            tensor: tensor.into_host()?,
-        })
+    let outputs = model.infer(to_host(named(inputs))?, &args.to_host())?;
+    Ok(outputs.into())
+}
+
+#[cfg(target_family = "wasm")]
+fn submit<N: Into<String>>(
+    model: &models::Model,
+    inputs: impl IntoIterator<Item = (N, Tensor)>,
+    args: &Args,
+) -> Result<Pending, Error> {
+    let call = model.submit(to_host(named(inputs))?, &args.to_host())?;
+    Ok(Pending::of(call))
+}
+
+#[cfg(target_family = "wasm")]
+fn submit_example(model: &models::Model, example: Example, args: &Args) -> Result<Pending, Error> {
+    let (key, tensors) = example.into_parts();
+    let tensors = tensors.into_iter();
+    let tensors = to_host(tensors.map(|(name, tensor)| ((*name).to_owned(), tensor)))?;
+    let example = types::Example { key, tensors };
+    let call = model.submit_example(example, &args.to_host())?;
+    Ok(Pending::of(call))
+}
+
+#[cfg(target_family = "wasm")]
+fn to_host(
+    inputs: impl Iterator<Item = (String, Tensor)>,
+) -> Result<Vec<types::NamedTensor>, Error> {
+    let inputs = inputs.map(|(name, tensor)| {
+        let tensor = tensor.into_host()?;
+        Ok(types::NamedTensor { name, tensor })
     });
-    let inputs: Vec<_> = inputs.collect::<Result<_, Error>>()?;
-    let args: Vec<models::Arg> = args
-        .iter()
-        .map(|(name, value)| models::Arg {
-            name: name.to_owned(),
-            value: value.clone().into(),
-        })
-        .collect();
-    let outputs = model.infer(inputs, &args)?;
-    let named = |named: types::NamedTensor| (named.name, Tensor::from_host(named.tensor, None));
-    Ok(outputs.into_iter().map(named).collect())
+    inputs.collect()
+}
+
+#[cfg(target_family = "wasm")]
+impl From<Vec<types::NamedTensor>> for ModelOutputs {
+    fn from(outputs: Vec<types::NamedTensor>) -> Self {
+        let outputs = outputs.into_iter();
+        outputs
+            .map(|named| (named.name, Tensor::from_host(named.tensor, None)))
+            .collect()
+    }
 }
 
 #[cfg(target_family = "wasm")]
@@ -434,30 +436,6 @@ impl From<types::Error> for Error {
         match error {
             types::Error::InvalidInput(message) => Self::InvalidInput(message),
             types::Error::Failed(message) => Self::Failed(message),
-        }
-    }
-}
-
-#[cfg(target_family = "wasm")]
-impl From<ArgValue> for models::ArgValue {
-    fn from(value: ArgValue) -> Self {
-        match value {
-            ArgValue::Bool(value) => Self::Bool(value),
-            ArgValue::Int(value) => Self::Int(value),
-            ArgValue::Float(value) => Self::Float(value),
-            ArgValue::Text(value) => Self::Text(value),
-        }
-    }
-}
-
-#[cfg(target_family = "wasm")]
-impl From<models::ArgValue> for ArgValue {
-    fn from(value: models::ArgValue) -> Self {
-        match value {
-            models::ArgValue::Bool(value) => Self::Bool(value),
-            models::ArgValue::Int(value) => Self::Int(value),
-            models::ArgValue::Float(value) => Self::Float(value),
-            models::ArgValue::Text(value) => Self::Text(value),
         }
     }
 }
@@ -521,27 +499,5 @@ mod tests {
     fn there_are_no_models_natively() {
         let error = Model::open("resnet").unwrap_err();
         assert!(error.message().contains("Model::fake"), "{error}");
-    }
-
-    #[test]
-    fn arguments_are_read_by_kind() {
-        let args: Args = [
-            ("k", ArgValue::from(3i64)),
-            ("t", 0.5.into()),
-            ("mode", "greedy".into()),
-        ]
-        .into();
-        assert_eq!(args.int("k"), Ok(Some(3)));
-        assert_eq!(args.float("k"), Ok(Some(3.0)));
-        assert_eq!(args.float("t"), Ok(Some(0.5)));
-        assert_eq!(args.text("mode"), Ok(Some("greedy")));
-        assert_eq!(args.bool("none"), Ok(None));
-        assert_eq!(
-            args.int("mode").unwrap_err(),
-            Error::InvalidInput(
-                "argument \"mode\" is \"greedy\"; a whole number is expected".into()
-            )
-        );
-        assert_eq!(Args::none().iter().len(), 0);
     }
 }

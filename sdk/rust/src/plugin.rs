@@ -134,3 +134,70 @@ pub trait ModelHandler: Plugin {
         args: &Args,
     ) -> Result<Vec<Result<Outputs, Error>>, Error>;
 }
+
+/// An ensemble in code: calls models as it sees fit, several at a time, and makes an answer
+/// of theirs. The manifest grants it models, model maps and other ensembles.
+///
+/// ```
+/// use consort_sdk::{
+///     Args, Assets, Datatype, Ensemble, Error, Example, Model, Outputs, Plugin, Signature,
+///     Tensor,
+/// };
+///
+/// /// Asks a small model, and a large one as well where the small one is not sure.
+/// struct Cascade;
+///
+/// impl Plugin for Cascade {
+///     fn init(_config: &str, _assets: &Assets) -> Result<Self, Error> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl Ensemble for Cascade {
+///     fn describe(&self) -> Signature {
+///         Signature::new().input("x", Datatype::Fp32, [4]).output("p", Datatype::Fp32, [1])
+///     }
+///
+///     fn run(&self, example: &Example, args: &Args) -> Result<Outputs, Error> {
+///         let (small, large) = (Model::open("small")?, Model::open("large")?);
+///         // Both at once: the large one's answer is often not needed, and then abandoned.
+///         let second = large.submit_example_with(example.share()?, args)?;
+///         let first = small.infer_example_with(example.share()?, args)?;
+///         match first.tensor("p")?.element::<f32>()? {
+///             0.2..0.8 => Ok(second.wait()?.into()),
+///             _ => Ok(first.into()),
+///         }
+///     }
+/// }
+///
+/// consort_sdk::export!(Cascade: ensemble);
+///
+/// // A unit test grants fake models; they read and write batches, here of one row.
+/// let fake = |name: &'static str, p: f32| {
+///     let signature = Signature::new().input("x", Datatype::Fp32, [1, 4]);
+///     Model::fake(name, signature, move |_, _| Ok([("p", Tensor::from_slice(&[1, 1], &[p])?)].into()))
+/// };
+/// fake("small", 0.5).grant();
+/// fake("large", 0.9).grant();
+/// let example = Example::from_tensors([("x", Tensor::from_slice(&[4], &[0f32; 4])?)]);
+/// let outputs = Cascade.run(&example, &Args::none())?;
+/// assert_eq!(outputs.tensor("p").unwrap().element::<f32>()?, 0.9);
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Ensemble: Plugin {
+    /// What this ensemble reads and writes. Called once after `init`; it may depend on what
+    /// the granted models say of themselves.
+    fn describe(&self) -> Signature;
+
+    /// Answers one example. `args` are what the caller says beside the tensors; pass them on
+    /// to the models that they are for.
+    fn run(&self, example: &Example, args: &Args) -> Result<Outputs, Error>;
+
+    /// Answers several examples: exactly one result each, in order. The host spreads
+    /// examples over instances that run at the same time; override it where the calls to
+    /// models for those of one instance are to be under way at the same time as well.
+    fn run_many(&self, examples: &[Example], args: &Args) -> Vec<Result<Outputs, Error>> {
+        let examples = examples.iter();
+        examples.map(|example| self.run(example, args)).collect()
+    }
+}

@@ -101,7 +101,7 @@ section! {
         /// The step's name in metrics and errors, unique in the ensemble. Without it, the
         /// name of the plugin or model.
         name: Option<Located<String>> = Optional(NAME);
-        /// Which role of the plugin is called. Needed only if it has both.
+        /// Which role of the plugin is called. Needed only if it has several.
         role: Option<Located<Role>> = Optional(OneOf::new());
         /// Inputs under other names: `{ step_input = "tensor" }`.
         inputs: Located<Vec<Named<String>>> =
@@ -122,6 +122,8 @@ words! {
         Preprocess = "preprocess",
         /// It turns a model's outputs into an answer.
         Postprocess = "postprocess",
+        /// It is an ensemble in code, which calls models by itself.
+        Ensemble = "ensemble",
     }
 }
 

@@ -52,6 +52,10 @@ section! {
         pub host_calls_max: Located<u64> = Default(Whole::new(1, 1 << 40, 10_000), "10000000");
         /// Calls to models in one call.
         pub model_calls_max: Located<u64> = Default(Whole::new(0, COUNT_MAX, 64), "1024");
+        /// Calls to models that are under way at a time, those whose answer the plugin has not
+        /// asked for included.
+        pub model_calls_pending_max: Located<u64> =
+            Default(Whole::new(0, 65_536, 16), "256");
         /// Bytes of log text, standard output and standard error of one call; each line
         /// counts 64 bytes more.
         pub log_bytes_max: Located<u64> = Default(Bytes::new(0, 1 << 30), "\"64 KiB\"");
@@ -92,6 +96,10 @@ impl Limits {
             resources_max: or(self.resources_max, &base.resources_max),
             host_calls_max: or(self.host_calls_max, &base.host_calls_max),
             model_calls_max: or(self.model_calls_max, &base.model_calls_max),
+            model_calls_pending_max: or(
+                self.model_calls_pending_max,
+                &base.model_calls_pending_max,
+            ),
             log_bytes_max: or(self.log_bytes_max, &base.log_bytes_max),
             message_bytes_max: or(self.message_bytes_max, &base.message_bytes_max),
             wasm_bytes_max: or(self.wasm_bytes_max, &base.wasm_bytes_max),

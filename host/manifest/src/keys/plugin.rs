@@ -33,7 +33,7 @@ section! {
         /// What the plugin asks to be allowed beyond computing.
         pub capabilities: Located<Vec<Located<String>>> =
             Default(List { item: CAPABILITY, min: 0, max: 64 }, "[]");
-        /// Models that the plugin may call, as model handler or by `wasi:nn`.
+        /// Models, model maps and ensembles that the plugin may call.
         pub models: Located<Vec<Located<String>>> =
             Default(List { item: NAME, min: 0, max: 1024 }, "[]");
         /// Limits of this plugin, where they differ from `[limits]`.

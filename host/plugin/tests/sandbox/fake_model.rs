@@ -44,6 +44,10 @@ impl FakeModel {
         }
     }
 
+    pub(crate) fn rename(&mut self, name: &str) {
+        self.name = name.to_owned();
+    }
+
     pub(crate) fn slow(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

@@ -10,8 +10,12 @@
 
 mod behaviour;
 mod common;
+mod composed;
+mod ensembles;
 mod fake_model;
 mod hostile;
 mod hostile_models;
+mod hostile_pending;
 mod loading;
 mod models;
+mod nesting;

@@ -6,7 +6,7 @@ mod onnx_runtime;
 mod openvino;
 mod pins;
 mod python;
-mod requirements;
+pub(crate) mod requirements;
 mod rust_target;
 mod tabular;
 mod wheel;
@@ -54,7 +54,7 @@ pub(crate) fn run(
     guests::examples(layout, metadata, progress)?;
     if python_side == PythonSide::With {
         let componentize_py = requirements::version_of("componentize-py")?;
-        python_guest::build(layout, &componentize_py, progress)?;
+        python_guest::LABELS.build(layout, &layout.components(), &componentize_py, progress)?;
     }
     Ok(Prepared { library, openvino })
 }
