@@ -5,6 +5,8 @@
 //! everything; a test that misses something says so and fails.
 
 pub mod http;
+pub mod onnx;
+pub mod place;
 pub mod python;
 pub mod server;
 

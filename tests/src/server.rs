@@ -28,13 +28,26 @@ impl Server {
         Self::start_with(manifest, |command| command)
     }
 
-    /// The same with changes to the command.
+    /// Serves at an address: that of a server that is gone, say.
+    pub fn start_at(manifest: &Path, address: SocketAddr) -> Self {
+        Self::start_listening(manifest, &address.to_string(), |command| command)
+    }
+
+    /// On a free port, with changes to the command.
     pub fn start_with(manifest: &Path, change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        Self::start_listening(manifest, "127.0.0.1:0", change)
+    }
+
+    fn start_listening(
+        manifest: &Path,
+        address: &str,
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
         let mut command = consort();
         command
             .arg("serve")
             .arg(manifest)
-            .args(["--listen", "127.0.0.1:0"]);
+            .args(["--listen", address]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = change(&mut command).spawn().expect("consort serve starts");
         let addresses = addresses(child.stdout.take());

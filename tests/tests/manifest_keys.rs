@@ -1,84 +1,11 @@
 //! What the keys of a manifest do, and what is said where they do not go together: through
 //! the binary, as whoever wrote the manifest sees it.
 
+use consort_tests::place::Place;
 use consort_tests::server::Server;
-use consort_tests::{Ran, consort, guest, root, run};
+use consort_tests::{consort, guest, root, run};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-/// A folder with a manifest.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    /// Writes `consort = 1` and the text below it: the text begins on line 2.
-    fn new(text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(
-            folder.path().join("consort.toml"),
-            format!("consort = 1\n{text}"),
-        )
-        .unwrap();
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// A command that stands in the folder, so that messages show short paths.
-    fn command(&self, name: &str) -> Command {
-        let mut command = consort();
-        command
-            .current_dir(self.path())
-            .args([name, "consort.toml"]);
-        command
-    }
-
-    /// `consort check` succeeds; its whole output.
-    fn checked(&self) -> Ran {
-        let ran = run(&mut self.command("check"));
-        assert_eq!(ran.status, 0, "{}", ran.stderr);
-        ran
-    }
-
-    /// `consort check` fails, and says all these words.
-    fn refused(&self, words: &[&str]) {
-        let ran = run(&mut self.command("check"));
-        assert_eq!(ran.status, 2, "{}{}", ran.stdout, ran.stderr);
-        for word in words {
-            assert!(
-                ran.stderr.contains(word),
-                "{word:?} is not in:\n{}",
-                ran.stderr
-            );
-        }
-    }
-
-    /// `consort run` of an ensemble or model on JSON lines, in their order: the
-    /// predictions and the dead letters.
-    fn predicted(&self, ensemble: &str, input: &[Value]) -> (Vec<Value>, Vec<Value>) {
-        let lines: String = input.iter().map(|line| format!("{line}\n")).collect();
-        fs::write(self.path().join("in.jsonl"), lines).unwrap();
-        let mut command = self.command("run");
-        command.args(["--ensemble", ensemble, "--ordered", "--input", "in.jsonl"]);
-        command.args(["--output", "out.jsonl", "--dead-letter", "dead.jsonl"]);
-        let ran = run(&mut command);
-        let read = |file: &str| -> Vec<Value> {
-            let text = fs::read_to_string(self.path().join(file)).unwrap();
-            let parse = |line| serde_json::from_str(line).unwrap();
-            text.lines().map(parse).collect()
-        };
-        let (predicted, dead) = (read("out.jsonl"), read("dead.jsonl"));
-        assert_eq!(ran.status, i32::from(!dead.is_empty()), "{}", ran.stderr);
-        (predicted, dead)
-    }
-
-    fn serve(&self) -> Server {
-        Server::start(&self.path().join("consort.toml"))
-    }
-}
 
 fn plugin(name: &str) -> String {
     format!("[plugin.{name}]\npath = {:?}\n", guest(name))

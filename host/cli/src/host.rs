@@ -1,5 +1,6 @@
 //! Everything that is loaded, and the metrics of all rooms.
 
+use crate::versions;
 use consort_ensemble::Ensemble;
 use consort_inference::Endpoint;
 use consort_registry::Registry;
@@ -92,5 +93,13 @@ impl Catalog for RegistryCatalog {
 
     fn endpoints(&self) -> Vec<Arc<dyn Endpoint>> {
         self.0.endpoints()
+    }
+
+    fn versions(&self, endpoint: &dyn Endpoint) -> Vec<Arc<str>> {
+        versions::of(&self.0, endpoint)
+    }
+
+    fn endpoint_version(&self, name: &str, version: &str) -> Option<Arc<dyn Endpoint>> {
+        versions::endpoint(&self.0, name, version)
     }
 }

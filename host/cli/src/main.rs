@@ -21,6 +21,7 @@ mod plugins;
 mod print;
 mod remote;
 mod steps;
+mod versions;
 
 use args::{Arguments, Command};
 use clap::Parser;

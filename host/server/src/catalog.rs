@@ -12,6 +12,18 @@ pub trait Catalog: Send + Sync {
     /// All endpoints, in the order of the repository index.
     fn endpoints(&self) -> Vec<Arc<dyn Endpoint>>;
 
+    /// The versions in which an endpoint answers; the last is the one that answers where a
+    /// request names none. An endpoint by itself has one.
+    fn versions(&self, endpoint: &dyn Endpoint) -> Vec<Arc<str>> {
+        vec![endpoint.version().into()]
+    }
+
+    /// The endpoint of that name in one of its versions.
+    fn endpoint_version(&self, name: &str, version: &str) -> Option<Arc<dyn Endpoint>> {
+        let endpoint = self.endpoint(name)?;
+        (endpoint.version() == version).then_some(endpoint)
+    }
+
     /// Whether the server as a whole can take requests.
     fn is_ready(&self) -> bool {
         self.endpoints().iter().all(|endpoint| endpoint.is_ready())

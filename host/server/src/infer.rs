@@ -44,7 +44,7 @@ pub(crate) async fn infer(
     let outputs = rows::join(&predictions, rows.outputs, endpoint.has_batch_axis())?;
     Ok(InferAnswer {
         model_name: endpoint.name().into(),
-        model_version: endpoint.version().into(),
+        model_version: version_of(endpoint, &predictions),
         id,
         made_by,
         outputs,
@@ -77,6 +77,14 @@ fn all_or_refusal(
         None => Ok(predictions),
         Some(first) => Err(Refusal::of_rows(first, &others, count)),
     }
+}
+
+/// The version that answered: of a model by itself what the predictions say, for an update
+/// may have come in between.
+fn version_of(endpoint: &dyn Endpoint, predictions: &[Prediction]) -> Arc<str> {
+    let mut ids = predictions.iter().map(|prediction| &prediction.model_id);
+    let own = ids.rfind(|id| *id.name == *endpoint.name());
+    own.map_or_else(|| endpoint.version().into(), |id| id.version.clone())
 }
 
 /// The distinct models of the predictions, in order of the rows.

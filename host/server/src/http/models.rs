@@ -19,8 +19,12 @@ use tokio::time::Instant;
 const INDEX_BYTES_MAX: usize = 4 << 10;
 
 /// `GET /v2/models/M[/versions/V]`
-pub(super) async fn metadata(Target(endpoint): Target) -> Result<Response, Refusal> {
-    respond::json(&ModelMetadata::of(&*endpoint))
+pub(super) async fn metadata(
+    State(app): State<Arc<App>>,
+    Target(endpoint): Target,
+) -> Result<Response, Refusal> {
+    let versions = app.catalog.versions(&*endpoint);
+    respond::json(&ModelMetadata::of(&*endpoint, &versions))
 }
 
 /// `GET /v2/models/M[/versions/V]/config`

@@ -41,19 +41,28 @@ impl FromRequestParts<Arc<App>> for Target {
         if let Some(scope) = Scope::of(&parts.extensions) {
             scope.names_endpoint(endpoint.name());
         }
-        match version {
-            Some(version) if version != endpoint.version() => Err(Refusal::client(
-                Code::NotFound,
-                format!(
-                    "model {} has no version {}; its version is {}",
-                    quoted(model),
-                    quoted(version),
-                    quoted(endpoint.version())
-                ),
-            )),
-            _ => Ok(Self(endpoint)),
+        let Some(version) = version else {
+            return Ok(Self(endpoint));
+        };
+        match app.catalog.endpoint_version(model, version) {
+            Some(endpoint) => Ok(Self(endpoint)),
+            None => Err(no_version(app, &*endpoint, version)),
         }
     }
+}
+
+fn no_version(app: &App, endpoint: &dyn Endpoint, version: &str) -> Refusal {
+    let versions = app.catalog.versions(endpoint);
+    let there = match versions.as_slice() {
+        [only] => format!("its version is {}", quoted(only)),
+        several => {
+            let several: Vec<String> = several.iter().map(|version| quoted(version)).collect();
+            format!("its versions are {}", several.join(", "))
+        }
+    };
+    let (name, version) = (quoted(endpoint.name()), quoted(version));
+    let message = format!("model {name} has no version {version}; {there}");
+    Refusal::client(Code::NotFound, message)
 }
 
 /// The names there are, for a client that mistook one.

@@ -3,6 +3,7 @@
 use super::wire_spec;
 use consort_inference::{Datatype, Endpoint, TensorSpec};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Extensions of the protocol that exist here. A test calls each.
 const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "model_configuration"];
@@ -17,7 +18,7 @@ pub(crate) struct ServerMetadata {
 #[derive(Debug, Serialize)]
 pub(crate) struct ModelMetadata<'a> {
     name: &'a str,
-    versions: [&'a str; 1],
+    versions: Vec<&'a str>,
     platform: &'a str,
     inputs: Vec<TensorMetadata>,
     outputs: Vec<TensorMetadata>,
@@ -82,7 +83,7 @@ impl ServerMetadata {
 // === impl ModelMetadata ===
 
 impl<'a> ModelMetadata<'a> {
-    pub(crate) fn of(endpoint: &'a dyn Endpoint) -> Self {
+    pub(crate) fn of(endpoint: &'a dyn Endpoint, versions: &'a [Arc<str>]) -> Self {
         let has_batch_axis = endpoint.has_batch_axis();
         let tensors = |specs: &[TensorSpec]| {
             let tensor = |spec: &TensorSpec| TensorMetadata {
@@ -94,7 +95,7 @@ impl<'a> ModelMetadata<'a> {
         };
         Self {
             name: endpoint.name(),
-            versions: [endpoint.version()],
+            versions: versions.iter().map(|version| &**version).collect(),
             platform: endpoint.platform(),
             inputs: tensors(&endpoint.signature().inputs),
             outputs: tensors(&endpoint.signature().outputs),

@@ -1,0 +1,116 @@
+//! Small ONNX models, written byte by byte, so that a test makes the models it needs: many
+//! versions of one, say, each of which shows in its output which it is.
+
+/// `y = x + number`, one FP32 number an example.
+pub fn plus(number: f32) -> Vec<u8> {
+    let weight = Message::new()
+        .int(1, 1)
+        .int(2, FP32)
+        .text(8, "number")
+        .bytes(9, &number.to_le_bytes());
+    let graph = Message::new()
+        .message(1, node("Add", &["x", "number"], &["y"]))
+        .text(2, "plus")
+        .message(5, weight)
+        .message(11, value("x", FP32, &[None, Some(1)]))
+        .message(12, value("y", FP32, &[None, Some(1)]));
+    model(graph)
+}
+
+/// What a tokens' model looks like: `input_ids` and `attention_mask` in, `doubled` (the ids
+/// twice) and `count` (of what the mask lets through) out.
+pub fn tokens() -> Vec<u8> {
+    let axes = Message::new()
+        .int(1, 1)
+        .int(2, INT64)
+        .text(8, "axes")
+        .bytes(9, &1i64.to_le_bytes());
+    let keeps_no_axis = Message::new().text(1, "keepdims").int(3, 0).int(20, 2);
+    let sum = node("ReduceSum", &["attention_mask", "axes"], &["count"]).message(5, keeps_no_axis);
+    let graph = Message::new()
+        .message(1, node("Add", &["input_ids", "input_ids"], &["doubled"]))
+        .message(1, sum)
+        .text(2, "tokens")
+        .message(5, axes)
+        .message(11, value("input_ids", INT64, &[None, None]))
+        .message(11, value("attention_mask", INT64, &[None, None]))
+        .message(12, value("doubled", INT64, &[None, None]))
+        .message(12, value("count", INT64, &[None]));
+    model(graph)
+}
+
+/// ONNX's numbers of datatypes.
+const FP32: u64 = 1;
+const INT64: u64 = 7;
+
+fn model(graph: Message) -> Vec<u8> {
+    let operators = Message::new().text(1, "").int(2, 13);
+    let model = Message::new().int(1, 8).message(7, graph);
+    model.message(8, operators).0
+}
+
+fn node(operator: &str, inputs: &[&str], outputs: &[&str]) -> Message {
+    let mut node = Message::new();
+    for input in inputs {
+        node = node.text(1, input);
+    }
+    for output in outputs {
+        node = node.text(2, output);
+    }
+    node.text(4, operator)
+}
+
+/// A tensor by name; lengths that are left open all go by names of their own place.
+fn value(name: &str, datatype: u64, shape: &[Option<u64>]) -> Message {
+    let mut lengths = Message::new();
+    for (axis, length) in shape.iter().enumerate() {
+        let length = match length {
+            Some(length) => Message::new().int(1, *length),
+            None => Message::new().text(2, &format!("axis{axis}")),
+        };
+        lengths = lengths.message(1, length);
+    }
+    let tensor = Message::new().int(1, datatype).message(2, lengths);
+    let of_type = Message::new().message(1, tensor);
+    Message::new().text(1, name).message(2, of_type)
+}
+
+/// A message of protocol buffers.
+struct Message(Vec<u8>);
+
+// === impl Message ===
+
+impl Message {
+    fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn int(mut self, field: u64, number: u64) -> Self {
+        self.varint(field << 3);
+        self.varint(number);
+        self
+    }
+
+    fn bytes(mut self, field: u64, bytes: &[u8]) -> Self {
+        self.varint(field << 3 | 2);
+        self.varint(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn text(self, field: u64, text: &str) -> Self {
+        self.bytes(field, text.as_bytes())
+    }
+
+    fn message(self, field: u64, message: Self) -> Self {
+        self.bytes(field, &message.0)
+    }
+
+    fn varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+    }
+}
