@@ -1,5 +1,13 @@
 //! When a step runs on an example: a question to one of its tensors.
 
+mod compiled;
+mod elements;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use compiled::{CompiledCondition, Unfit};
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,11 +27,11 @@ pub struct Condition {
 pub enum Reduction {
     /// The only element; a tensor with more or none is a failure of its example.
     Only,
-    /// The largest number; a tensor without elements is a failure of its example.
+    /// The largest number; where there are no elements, no test holds.
     Max,
-    /// The smallest number; a tensor without elements is a failure of its example.
+    /// The smallest number; where there are no elements, no test holds.
     Min,
-    /// The mean of the numbers; a tensor without elements is a failure of its example.
+    /// The mean of the numbers; where there are no elements, no test holds.
     Mean,
     /// The test holds for some element.
     Any,

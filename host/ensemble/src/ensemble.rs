@@ -1,52 +1,43 @@
-//! A compiled ensemble and how a call walks through it.
+//! A compiled ensemble.
 
-use crate::compile::{Compiled, CompiledStep, compile};
+use crate::compile::{Compiled, CompiledStep, Slot, compile};
+use crate::inflight::Inflight;
 use crate::metrics::{EnsembleLabels, ExampleLabels, FailureLabels, Metrics, StepLabels};
+use crate::running::{Results, Run};
 use crate::stats::{StepStats, Totals};
-use crate::{CompileError, Plan};
+use crate::traveller::{End, Traveller};
+use crate::walk::Walk;
+use crate::{CompileError, Graph, Plan};
 use consort_inference::{
-    BoxFuture, Call, Endpoint, Example, Failure, FailureKind, Key, ModelId, Origin, Outcome,
-    Prediction, Signature, Stage, StageKind, TenantId, Tensors,
+    BoxFuture, Call, Endpoint, Example, Failure, FailureKind, ModelId, Outcome, Prediction,
+    Signature, Stage, StageKind, TenantId,
 };
 use prometheus_client::metrics::histogram::Histogram;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// A checked sequence of steps that answers examples.
+/// A checked graph of steps that answers examples.
 pub struct Ensemble {
-    id: ModelId,
+    pub(crate) id: ModelId,
     platform: String,
     has_batch_axis: bool,
-    signature: Signature,
-    steps: Vec<RunningStep>,
+    pub(crate) signature: Signature,
+    graph: Graph,
+    headers: Vec<Arc<str>>,
+    pub(crate) steps: Vec<RunningStep>,
+    pub(crate) slots: Vec<Slot>,
+    /// The ensemble's outputs and their slots.
+    pub(crate) outputs: Vec<(Arc<str>, usize)>,
+    pub(crate) inflight: Inflight,
     duration: Histogram,
     metrics: Metrics,
 }
 
 /// A step with what it measures, looked up once.
-struct RunningStep {
-    compiled: CompiledStep,
+pub(crate) struct RunningStep {
+    pub(crate) compiled: CompiledStep,
     duration: Histogram,
     totals: Totals,
-}
-
-/// One example on its way.
-struct Traveller {
-    key: Option<Key>,
-    tenant: TenantId,
-    /// The tensors it came with, where the caller wants them back.
-    example: Option<Tensors>,
-    state: State,
-}
-
-enum State {
-    /// Between steps: the tensors that later steps may need, and who made the last.
-    Live {
-        tensors: Tensors,
-        made_by: Option<Origin>,
-    },
-    /// Arrived, well or badly.
-    Done(Result<Prediction, Failure>),
 }
 
 // === impl Ensemble ===
@@ -54,31 +45,45 @@ enum State {
 impl Ensemble {
     /// Checks that all tensors fit; reports everything that does not.
     pub fn compile(plan: Plan, metrics: &Metrics) -> Result<Self, CompileError> {
-        let Compiled { steps, signature } = compile(plan.steps)?;
-        let ensemble = plan.id.name.to_string();
+        let (id, platform) = (plan.id.clone(), plan.platform.clone());
+        let (has_batch_axis, limits) = (plan.has_batch_axis, plan.limits);
+        let compiled = compile(plan)?;
+        let ensemble = id.name.to_string();
         let running = |compiled: CompiledStep| {
             let labels = StepLabels {
                 ensemble: ensemble.clone(),
                 step: compiled.name.to_string(),
                 stage: compiled.step.stage().kind.as_str(),
             };
-            let duration = metrics.step_duration.get_or_create(&labels).clone();
             RunningStep {
                 compiled,
-                duration,
+                duration: metrics.step_duration.get_or_create(&labels).clone(),
                 totals: Totals::default(),
             }
         };
+        let Compiled {
+            steps,
+            slots,
+            outputs,
+            signature,
+            graph,
+        } = compiled;
+        let steps: Vec<RunningStep> = steps.into_iter().map(running).collect();
         let labels = EnsembleLabels {
             ensemble: ensemble.clone(),
         };
         Ok(Self {
-            steps: steps.into_iter().map(running).collect(),
-            duration: metrics.duration.get_or_create(&labels).clone(),
-            id: plan.id,
-            platform: plan.platform,
-            has_batch_axis: plan.has_batch_axis,
+            headers: headers(&steps),
+            steps,
+            slots,
+            outputs,
             signature,
+            graph,
+            inflight: Inflight::new(limits),
+            duration: metrics.duration.get_or_create(&labels).clone(),
+            id,
+            platform,
+            has_batch_axis,
             metrics: metrics.clone(),
         })
     }
@@ -87,115 +92,87 @@ impl Ensemble {
     pub fn step_stats(&self) -> Vec<(Arc<str>, StageKind, StepStats)> {
         let stats = |step: &RunningStep| {
             let name = step.compiled.name.clone();
-            (
-                name,
-                step.compiled.step.stage().kind,
-                step.totals.snapshot(),
-            )
+            let kind = step.compiled.step.stage().kind;
+            (name, kind, step.totals.snapshot())
         };
         self.steps.iter().map(stats).collect()
     }
 
-    async fn walk(&self, examples: Vec<Example>, call: Call) -> Vec<Result<Prediction, Failure>> {
-        let begin = Instant::now();
-        let mut travellers: Vec<Traveller> = examples
-            .into_iter()
-            .map(|example| self.admit(example, call.keep_example))
-            .collect();
-        for step in &self.steps {
-            step.run(self, &mut travellers, &call).await;
-        }
-        self.count(&travellers);
-        let results = travellers
-            .into_iter()
-            .map(|traveller| self.arrive(traveller))
-            .collect();
-        self.duration.observe(begin.elapsed().as_secs_f64());
-        results
+    /// What it is made of, for drawing.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Examples, and bytes of tensors, that are under way now.
+    pub fn inflight(&self) -> (usize, usize) {
+        self.inflight.now()
+    }
+
+    /// A failure of the ensemble itself, as opposed to one of a step.
+    pub(crate) fn failure(&self, kind: FailureKind, message: String) -> Failure {
+        let stage = Stage::new(StageKind::Request, self.id.name.clone());
+        Failure::new(stage, kind, message)
     }
 
     /// Counts what became of the examples: one look-up for each tenant and outcome.
-    fn count(&self, travellers: &[Traveller]) {
+    pub(crate) fn count(&self, travellers: &[Traveller]) {
         let mut counts: Vec<(&TenantId, &'static str, u64)> = Vec::new();
         for traveller in travellers {
-            let (tenant, outcome) = (&traveller.tenant, traveller.state.outcome());
-            match counts
-                .iter_mut()
-                .find(|(t, o, _)| *t == tenant && *o == outcome)
-            {
+            let (tenant, outcome) = (&traveller.tenant, traveller.outcome());
+            let mut known = counts.iter_mut();
+            match known.find(|(t, o, _)| *t == tenant && *o == outcome) {
                 Some((_, _, count)) => *count += 1,
                 None => counts.push((tenant, outcome, 1)),
             }
         }
         for (tenant, outcome, count) in counts {
-            let (ensemble, tenant) = (self.id.name.to_string(), tenant.to_string());
             let labels = ExampleLabels {
-                ensemble,
-                tenant,
+                ensemble: self.id.name.to_string(),
+                tenant: tenant.to_string(),
                 outcome,
             };
             self.metrics.examples.get_or_create(&labels).inc_by(count);
         }
     }
 
-    fn admit(&self, example: Example, keep: bool) -> Traveller {
-        let kept = keep.then(|| example.tensors.clone());
-        let state = match self.signature.check_inputs(&example.tensors) {
-            Ok(()) => State::Live {
-                tensors: example.tensors,
-                made_by: None,
-            },
-            Err(mismatch) => State::Done(Err(Failure::new(
-                Stage::new(StageKind::Request, self.id.name.clone()),
-                FailureKind::InvalidArgument,
-                mismatch.to_string(),
-            ))),
-        };
-        Traveller {
-            key: example.key,
-            tenant: example.tenant,
-            example: kept,
-            state,
+    /// Tells what failed of an example.
+    pub(crate) fn report(&self, traveller: &Traveller) {
+        let key = traveller.key.as_deref().unwrap_or_default();
+        let tenant = &traveller.tenant;
+        if let Some(End::Failed(failure)) = &traveller.end {
+            let labels = self.labels(tenant, failure);
+            let FailureLabels {
+                stage, kind, fault, ..
+            } = &labels;
+            tracing::info!(
+                ensemble = %self.id.name, step = %failure.stage.name, stage, kind, fault, %tenant,
+                key, message = %failure.message, "example failed"
+            );
+            self.metrics.failures.get_or_create(&labels).inc();
+            return;
+        }
+        for failure in traveller.partial() {
+            let labels = self.labels(tenant, failure);
+            let FailureLabels {
+                stage, kind, fault, ..
+            } = &labels;
+            tracing::debug!(
+                ensemble = %self.id.name, step = %failure.stage.name, stage, kind, fault, %tenant,
+                key, message = %failure.message, "example goes on without an optional step"
+            );
+            self.metrics.partial.get_or_create(&labels).inc();
         }
     }
 
-    /// The last step's tensors are the prediction.
-    fn arrive(&self, traveller: Traveller) -> Result<Prediction, Failure> {
-        match traveller.state {
-            State::Live { tensors, made_by } => {
-                let origin = made_by.unwrap_or_else(|| self.id.clone().into());
-                Ok(Prediction {
-                    example: traveller.example,
-                    ..Prediction::new(traveller.key, tensors, origin)
-                })
-            }
-            State::Done(Ok(prediction)) => Ok(Prediction {
-                example: traveller.example,
-                ..prediction
-            }),
-            State::Done(Err(failure)) => {
-                self.report(&traveller.tenant, traveller.key.as_deref(), &failure);
-                Err(failure)
-            }
-        }
-    }
-
-    fn report(&self, tenant: &TenantId, key: Option<&str>, failure: &Failure) {
-        let (stage, kind) = (failure.stage.kind.as_str(), failure.kind.as_str());
-        let fault = failure.kind.fault().as_str();
-        tracing::info!(
-            ensemble = %self.id.name, step = %failure.stage.name, stage, kind, fault, %tenant,
-            key = key.unwrap_or_default(), message = %failure.message, "example failed"
-        );
-        let labels = FailureLabels {
+    fn labels(&self, tenant: &TenantId, failure: &Failure) -> FailureLabels {
+        FailureLabels {
             ensemble: self.id.name.to_string(),
             step: failure.stage.name.to_string(),
             tenant: tenant.to_string(),
-            stage,
-            kind,
-            fault,
-        };
-        self.metrics.failures.get_or_create(&labels).inc();
+            stage: failure.stage.kind.as_str(),
+            kind: failure.kind.as_str(),
+            fault: failure.kind.fault().as_str(),
+        }
     }
 }
 
@@ -221,7 +198,12 @@ impl Endpoint for Ensemble {
     }
 
     fn is_ready(&self) -> bool {
-        self.steps.iter().all(|step| step.compiled.step.is_ready())
+        let mut needed = self.steps.iter().filter(|step| !step.compiled.optional);
+        needed.all(|step| step.compiled.step.is_ready())
+    }
+
+    fn headers(&self) -> &[Arc<str>] {
+        &self.headers
     }
 
     fn infer(
@@ -229,192 +211,56 @@ impl Endpoint for Ensemble {
         examples: Vec<Example>,
         call: Call,
     ) -> BoxFuture<'_, Vec<Result<Prediction, Failure>>> {
-        Box::pin(self.walk(examples, call))
+        Box::pin(async move {
+            let begin = Instant::now();
+            let results = Walk::new(self, examples, &call).run().await;
+            self.duration.observe(begin.elapsed().as_secs_f64());
+            results
+        })
     }
 }
 
-// === impl State ===
-
-impl State {
-    /// What is counted when the walk ends here.
-    fn outcome(&self) -> &'static str {
-        match self {
-            Self::Live { .. } => "predicted",
-            Self::Done(Ok(_)) => "answered",
-            Self::Done(Err(_)) => "failed",
-        }
-    }
+/// The request headers that any of the steps reads, each once.
+fn headers(steps: &[RunningStep]) -> Vec<Arc<str>> {
+    let all = steps.iter().flat_map(|step| step.compiled.step.headers());
+    let mut headers: Vec<Arc<str>> = all.cloned().collect();
+    headers.sort_unstable();
+    headers.dedup();
+    headers
 }
 
 // === impl RunningStep ===
 
 impl RunningStep {
-    /// Runs the step on every example that is still on its way.
-    async fn run(&self, ensemble: &Ensemble, travellers: &mut [Traveller], call: &Call) {
-        let (live, examples): (Vec<usize>, Vec<Example>) = travellers
-            .iter()
-            .enumerate()
-            .filter_map(|(index, traveller)| Some((index, self.example(traveller)?)))
-            .unzip();
-        if live.is_empty() {
-            return;
-        }
-        let begin = Instant::now();
-        let count = live.len();
-        let expired = call
-            .deadline
-            .is_some_and(|deadline| begin.into_std() >= deadline);
-        let mut results = if expired {
-            vec![
-                Err(self.failure(
-                    FailureKind::DeadlineExceeded,
-                    "the deadline passed before this step"
-                ));
-                count
-            ]
-        } else {
-            self.compiled.step.run(examples, self.call(call)).await
-        };
-        if results.len() != count {
-            let message = format!("{} results came back for {count} examples", results.len());
-            results = vec![Err(self.failure(FailureKind::Internal, &message)); count];
-        }
-        let elapsed = begin.elapsed();
+    /// A failure of this step.
+    pub(crate) fn failure(&self, kind: FailureKind, message: impl Into<String>) -> Failure {
+        Failure::new(self.compiled.step.stage().clone(), kind, message)
+    }
+
+    /// Counts a run that is over, and ends its span.
+    pub(crate) fn count(&self, run: &Run, results: &Results) {
+        let end = Instant::now();
+        let elapsed = end.duration_since(run.begin);
         self.duration.observe(elapsed.as_secs_f64());
-        let mut run = StepStats {
-            examples: count as u64,
+        let mut stats = StepStats {
+            examples: results.len() as u64,
             calls: 1,
             elapsed,
             ..StepStats::default()
         };
-        for (index, result) in live.into_iter().zip(results) {
-            run.failures += u64::from(result.is_err());
-            run.answers += u64::from(matches!(result, Ok(Outcome::Answer(_))));
-            if let Some(traveller) = travellers.get_mut(index) {
-                self.apply(ensemble, traveller, result);
+        for result in results {
+            stats.failures += u64::from(result.is_err());
+            stats.answers += u64::from(matches!(result, Ok(Outcome::Answer(_))));
+        }
+        self.totals.add(stats);
+        if let Some(span) = &run.span {
+            let mut detail = format!("{} examples", stats.examples);
+            for (count, what) in [(stats.failures, "failed"), (stats.answers, "answered")] {
+                if count > 0 {
+                    detail.push_str(&format!(", {count} {what}"));
+                }
             }
+            span.leave(end.into_std(), detail);
         }
-        self.totals.add(run);
-    }
-
-    /// The call with this step's own arguments, where the caller gave none.
-    fn call(&self, call: &Call) -> Call {
-        let mut call = call.clone();
-        if call.args.is_empty() {
-            call.args = self.compiled.args.clone();
-        }
-        call
-    }
-
-    /// What the step gets to see of an example: its own inputs, under its own names.
-    fn example(&self, traveller: &Traveller) -> Option<Example> {
-        let State::Live { tensors, .. } = &traveller.state else {
-            return None;
-        };
-        let mut inputs = Tensors::new();
-        for (own, name) in &self.compiled.inputs {
-            inputs.insert(own.clone(), tensors.tensor(name)?.clone());
-        }
-        Some(Example {
-            tenant: traveller.tenant.clone(),
-            key: traveller.key.clone(),
-            tensors: inputs,
-        })
-    }
-
-    fn apply(
-        &self,
-        ensemble: &Ensemble,
-        traveller: &mut Traveller,
-        result: Result<Outcome, Failure>,
-    ) {
-        let previous = std::mem::replace(
-            &mut traveller.state,
-            State::Live {
-                tensors: Tensors::new(),
-                made_by: None,
-            },
-        );
-        let State::Live { tensors, made_by } = previous else {
-            traveller.state = previous;
-            return;
-        };
-        traveller.state = match result {
-            Ok(Outcome::Forward(outputs)) => match self.forward(tensors, &outputs) {
-                Ok(tensors) => State::Live {
-                    tensors,
-                    made_by: self.maker(made_by),
-                },
-                Err(failure) => State::Done(Err(failure)),
-            },
-            Ok(Outcome::Predicted(outputs, origin)) => match self.forward(tensors, &outputs) {
-                Ok(tensors) => State::Live {
-                    tensors,
-                    made_by: Some(origin),
-                },
-                Err(failure) => State::Done(Err(failure)),
-            },
-            Ok(Outcome::Answer(answer)) => {
-                State::Done(self.answer(ensemble, traveller.key.clone(), answer))
-            }
-            Err(failure) => State::Done(Err(failure)),
-        };
-    }
-
-    /// Keeps what is still needed of the old tensors and adds the step's own.
-    fn forward(&self, old: Tensors, outputs: &Tensors) -> Result<Tensors, Failure> {
-        let needed = &self.compiled.needed_after;
-        let mut kept = Tensors::new();
-        for (name, tensor) in old.into_iter().filter(|(name, _)| needed.contains(name)) {
-            kept.insert(name, tensor);
-        }
-        for (own, name) in self
-            .compiled
-            .outputs
-            .iter()
-            .filter(|(_, name)| needed.contains(name))
-        {
-            let tensor = outputs.tensor(own).ok_or_else(|| {
-                let kind = match self.compiled.step.stage().kind {
-                    StageKind::Inference => FailureKind::ModelContract,
-                    _ => FailureKind::PluginContract,
-                };
-                self.failure(kind, &format!("the promised output \"{own}\" is missing"))
-            })?;
-            kept.insert(name.clone(), tensor.clone());
-        }
-        Ok(kept)
-    }
-
-    /// A prediction carries the id of the model that made it, not of the plugin that
-    /// dressed it; with no model among the steps, the last plugin's.
-    fn maker(&self, made_by: Option<Origin>) -> Option<Origin> {
-        let step = &self.compiled.step;
-        match (made_by, step.stage().kind) {
-            (Some(earlier), StageKind::Preprocess | StageKind::Postprocess) => Some(earlier),
-            _ => Some(step.model_id().clone().into()),
-        }
-    }
-
-    fn answer(
-        &self,
-        ensemble: &Ensemble,
-        key: Option<Key>,
-        outputs: Tensors,
-    ) -> Result<Prediction, Failure> {
-        match ensemble.signature.check_outputs(&outputs) {
-            Ok(()) => {
-                let made_by = self.compiled.step.model_id().clone();
-                Ok(Prediction::new(key, outputs, made_by))
-            }
-            Err(mismatch) => Err(self.failure(
-                FailureKind::PluginContract,
-                &format!("the answer does not fit the ensemble's outputs: {mismatch}"),
-            )),
-        }
-    }
-
-    fn failure(&self, kind: FailureKind, message: &str) -> Failure {
-        Failure::new(self.compiled.step.stage().clone(), kind, message)
     }
 }

@@ -9,15 +9,20 @@
 //! Today an ensemble is a sequence in which a step may answer and so skip the rest. This
 //! room never loads anything, never queues and never touches a tensor's bytes.
 
+mod columns;
 mod compile;
 mod condition;
 mod ensemble;
 mod graph;
+mod inflight;
 mod metrics;
 mod nested;
 mod plan;
+mod running;
 mod stats;
 mod step;
+mod traveller;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub struct Metrics {
     pub(crate) examples: Family<ExampleLabels, Counter>,
     pub(crate) failures: Family<FailureLabels, Counter>,
+    pub(crate) partial: Family<FailureLabels, Counter>,
     pub(crate) step_duration: Family<StepLabels, Histogram>,
     pub(crate) duration: Family<EnsembleLabels, Histogram>,
 }
@@ -59,6 +60,7 @@ impl Metrics {
         let metrics = Self {
             examples: Family::default(),
             failures: Family::default(),
+            partial: Family::default(),
             step_duration: Family::new_with_constructor(durations),
             duration: Family::new_with_constructor(durations),
         };
@@ -71,6 +73,11 @@ impl Metrics {
             "consort_failures",
             "Examples that failed, by step, stage, kind and fault",
             metrics.failures.clone(),
+        );
+        registry.register(
+            "consort_optional_failures",
+            "Optional steps that examples went on without, by step, stage, kind and fault",
+            metrics.partial.clone(),
         );
         registry.register_with_unit(
             "consort_step_duration",

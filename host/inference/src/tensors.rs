@@ -20,6 +20,11 @@ impl Tensors {
         Self(Vec::new())
     }
 
+    /// No tensors, with room for some.
+    pub fn with_capacity(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
     /// Collects named tensors; a name may occur once.
     pub fn from_named(
         named: impl IntoIterator<Item = (Arc<str>, Tensor)>,
@@ -51,6 +56,16 @@ impl Tensors {
             .iter()
             .find(|(existing, _)| &**existing == name)
             .map(|(_, tensor)| tensor)
+    }
+
+    /// Takes the tensor of that name out. The order of the others is no longer that of
+    /// insertion.
+    pub fn take(&mut self, name: &str) -> Option<Tensor> {
+        let index = self
+            .0
+            .iter()
+            .position(|(existing, _)| &**existing == name)?;
+        Some(self.0.swap_remove(index).1)
     }
 
     /// All tensors in order of insertion.

@@ -290,7 +290,7 @@ fn every_mismatch_is_reported_with_its_step() {
     assert_eq!(
         error.err().unwrap(),
         "step \"model\": it has no input \"byts\"\n\
-         step \"model\": it needs a tensor \"bytes\" (INT64 [1]), which no step before it gives\n\
+         step \"model\": it needs a tensor \"bytes\" (INT64 [1]), which neither the request nor another step gives\n\
          step \"post\": tensor \"y\" is INT64, FP32 is expected; it comes from step \"model\"\n\
          step \"post\": tensor \"text\" has shape [1], [-1, -1] is expected; it comes from the request"
     );
