@@ -9,7 +9,7 @@ use consort_tests::server::Server;
 use consort_tests::{consort, prepared, root, run};
 use std::path::Path;
 use std::time::Duration;
-use support::{KeepAlive, Metrics, RawPoint, best_raw_points, median, raw_rate};
+use support::{KeepAlive, Metrics, RawPoint, best_raw_points, median, raw_rate, summary_rate};
 
 /// Files of the job: enough for some seconds on two cores.
 const FILES: usize = 600;
@@ -125,7 +125,7 @@ fn make_files(folder: &Path) {
     }
 }
 
-/// Examples a second, as the run's own summary says it: loading is not counted.
+/// Examples a second.
 fn job_rate(manifest: &Path, corpus: &Path, folder: &Path) -> f64 {
     let mut command = consort();
     command
@@ -137,9 +137,7 @@ fn job_rate(manifest: &Path, corpus: &Path, folder: &Path) -> f64 {
         .arg(folder.join("out.jsonl"));
     let ran = run(&mut command);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let rate = |line: &str| line.strip_prefix("examples/s")?.trim().parse().ok();
-    let rate = ran.stderr.lines().find_map(rate);
-    rate.unwrap_or_else(|| panic!("no examples/s in\n{}", ran.stderr))
+    summary_rate(&ran.stderr)
 }
 
 /// From the start of the process to ready, caches warm, less the model's own load.

@@ -1,7 +1,9 @@
 //! Answers as lines of text, or as rows of a table.
 //!
 //! A prediction is `{"key": .., "outputs": {NAME: VALUE}, "model_id": ".."}`, with
-//! `"example": {NAME: VALUE}` where that is asked for, or a row by the [`Layout`]. A dead
+//! `"example": {NAME: VALUE}` where that is asked for, `"arms": {STEP: ARM}` where a step chose
+//! one of several, and `"partial": [{"stage": .., "step": .., "kind": .., "message": ..}]` where
+//! the ensemble went on without a step; or a row by the [`Layout`], which has neither. A dead
 //! letter is always `{"key": .., "error": {"stage": .., "step": .., "kind": ..,
 //! "message": ".."}, "example": ..}`; an example that is too long is cut off, and
 //! `"example_truncated": true` says so.
@@ -15,7 +17,7 @@ use crate::source::Body;
 use crate::table::TablePage;
 use crate::value;
 use consort_inference::{
-    Failure, FailureKind, Key, ModelId, Prediction, Stage, StageKind, Tensors,
+    Arm, Failure, FailureKind, Key, ModelId, Prediction, Stage, StageKind, Tensors,
 };
 use std::sync::Arc;
 
@@ -147,6 +149,8 @@ fn prediction(
         out.extend_from_slice(b", \"example\": ");
         written = tensors(out, "input", example);
     }
+    arms(out, &prediction.arms);
+    partial(out, &prediction.partial);
     out.extend_from_slice(b"}\n");
     if written.is_err() {
         out.truncate(begin);
@@ -169,9 +173,44 @@ fn tensors(out: &mut Vec<u8>, what: &str, tensors: &Tensors) -> Result<(), Strin
     Ok(())
 }
 
+/// Which way the example went at steps that chose one.
+fn arms(out: &mut Vec<u8>, arms: &[Arm]) {
+    for (index, Arm { step, arm }) in arms.iter().enumerate() {
+        let before: &[u8] = if index == 0 { b", \"arms\": {" } else { b", " };
+        out.extend_from_slice(before);
+        value::string(out, step);
+        out.extend_from_slice(b": ");
+        value::string(out, arm);
+    }
+    if !arms.is_empty() {
+        out.push(b'}');
+    }
+}
+
+/// Why steps that the ensemble can do without gave nothing.
+fn partial(out: &mut Vec<u8>, failures: &[Failure]) {
+    for (index, failure) in failures.iter().enumerate() {
+        let before: &[u8] = if index == 0 {
+            b", \"partial\": ["
+        } else {
+            b", "
+        };
+        out.extend_from_slice(before);
+        error(out, failure);
+    }
+    if !failures.is_empty() {
+        out.push(b']');
+    }
+}
+
 fn dead_letter(out: &mut Vec<u8>, key: &RowKey, failure: &Failure) {
     write_key(out, key);
-    out.extend_from_slice(b", \"error\": {\"stage\": ");
+    out.extend_from_slice(b", \"error\": ");
+    error(out, failure);
+}
+
+fn error(out: &mut Vec<u8>, failure: &Failure) {
+    out.extend_from_slice(b"{\"stage\": ");
     value::string(out, failure.stage.kind.as_str());
     out.extend_from_slice(b", \"step\": ");
     value::string(out, &failure.stage.name);
@@ -256,6 +295,33 @@ mod tests {
              \"kind\": \"plugin_trapped\", \"message\": \"unreachable\"}, \"example\": {\"path\": \"7\"}}\n"
         );
         assert_eq!((rendered.predicted, rendered.failures.total()), (1, 1));
+    }
+
+    #[test]
+    fn a_line_says_which_arms_were_taken_and_what_is_absent() {
+        let label = Tensor::from_byte_strings(vec![1], ["pdf"]).unwrap();
+        let mut answer = outputs(vec![("label", label)]);
+        let arm = |step: &str, arm: &str| Arm {
+            step: step.into(),
+            arm: arm.into(),
+        };
+        answer.arms = vec![arm("new-or-old", "v2"), arm("language", "de")];
+        let stage = Stage::new(StageKind::Inference, "extra");
+        answer.partial = vec![Failure::new(stage, FailureKind::QueueFull, "no room")];
+        let mut rendered = Rendered::default();
+        let (key, body) = (RowKey::line(1), none());
+        let lines = lines(true);
+        lines
+            .answer(&mut rendered, whence(&key, &body), &answer)
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(rendered.predictions).unwrap(),
+            "{\"key\": 1, \"outputs\": {\"label\": \"pdf\"}, \
+             \"model_id\": \"magika:standard_v3_3\", \
+             \"arms\": {\"new-or-old\": \"v2\", \"language\": \"de\"}, \
+             \"partial\": [{\"stage\": \"inference\", \"step\": \"extra\", \
+             \"kind\": \"queue_full\", \"message\": \"no room\"}]}\n"
+        );
     }
 
     #[test]

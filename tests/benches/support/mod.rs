@@ -1,4 +1,6 @@
-//! What the bench measures with.
+//! What the benches measure with.
+
+#![allow(dead_code, reason = "each bench uses a part of it")]
 
 use consort_tests::server::Server;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,6 +17,13 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Examples a second, as a run's own summary says it: loading is not counted.
+pub(crate) fn summary_rate(stderr: &str) -> f64 {
+    let rate = |line: &str| line.strip_prefix("examples/s")?.trim().parse().ok();
+    let rate = stderr.lines().find_map(rate);
+    rate.unwrap_or_else(|| panic!("no examples/s in\n{stderr}"))
 }
 
 /// A number after `name=` in a log.
