@@ -94,6 +94,9 @@ pub(crate) enum Failure {
     #[error("no bench is named {0:?}; `cargo xtask bench --list` names them")]
     NoSuchBench(String),
 
+    #[error("there is no example `{name}`; there are:\n{known}")]
+    NoSuchExample { name: String, known: String },
+
     #[error("{path}, line {line}, is not a prediction: {problem}", path = .path.display())]
     Prediction {
         path: PathBuf,

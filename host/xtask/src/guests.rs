@@ -1,5 +1,5 @@
-//! Builds guest components: the plugins of the examples, and the good and hostile guests of
-//! the tests.
+//! Builds guest components: the plugins of the examples, the plugins that we ship, and the good
+//! and hostile guests of the tests.
 
 use crate::digest;
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::python_guest;
 use crate::setup::requirements;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What both kinds of guests are built with.
 const BUILD: [&str; 5] = ["build", "--profile", "guest", "--target", "wasm32-wasip2"];
@@ -19,11 +19,20 @@ const BUILD: [&str; 5] = ["build", "--profile", "guest", "--target", "wasm32-was
 struct PluginCrate {
     package: String,
     component: String,
-    /// The example's folder inside the workspace.
-    example: String,
+    home: Home,
 }
 
-/// Builds the plugins of all examples and copies them to each example's `components` folder.
+/// Where a component belongs.
+#[derive(Debug, PartialEq, Eq)]
+enum Home {
+    /// The example in this folder inside the workspace.
+    Example(String),
+    /// Every example whose manifest names the component's file: it comes from `plugins`.
+    Wherever,
+}
+
+/// Builds the plugins of all examples and those in `plugins`, and copies them to each example's
+/// `components` folder.
 pub(crate) fn examples(
     layout: &Layout,
     metadata: &Metadata,
@@ -39,6 +48,7 @@ pub(crate) fn examples(
         build = build.args(["-p", &plugin.package]);
     }
     build.run()?;
+    let manifests = manifests(layout)?;
     for plugin in &plugins {
         let name = format!("{}.wasm", plugin.component);
         let built = layout.guests().join(&name);
@@ -48,10 +58,41 @@ pub(crate) fn examples(
                 missing: built,
             });
         }
-        let dir = layout.root.join(&plugin.example).join("components");
-        place(&built, &dir, &name)?;
+        match &plugin.home {
+            Home::Example(folder) => {
+                place(&built, &layout.root.join(folder).join("components"), &name)?;
+            }
+            Home::Wherever => {
+                for (folder, _) in manifests.iter().filter(|(_, text)| names(text, &name)) {
+                    place(&built, &folder.join("components"), &name)?;
+                }
+            }
+        }
     }
     Ok(())
+}
+
+/// The folder of each example that has a manifest, and the manifest's text.
+fn manifests(layout: &Layout) -> Result<Vec<(PathBuf, String)>, Failure> {
+    let examples = layout.root.join("examples");
+    let entries = fs::read_dir(&examples).map_err(Failure::file("cannot read", &examples))?;
+    let mut manifests = Vec::new();
+    for entry in entries {
+        let folder = entry
+            .map_err(Failure::file("cannot read", &examples))?
+            .path();
+        let path = folder.join("consort.toml");
+        if path.is_file() {
+            let text = fs::read_to_string(&path).map_err(Failure::file("cannot read", &path))?;
+            manifests.push((folder, text));
+        }
+    }
+    Ok(manifests)
+}
+
+/// Whether a manifest's text names a component's file.
+fn names(manifest: &str, file_name: &str) -> bool {
+    manifest.contains(&format!("\"components/{file_name}\""))
 }
 
 /// Builds the guests that the tests run.
@@ -72,19 +113,21 @@ pub(crate) fn in_python(layout: &Layout) -> Result<(), Failure> {
     python_guest::CODE_ENSEMBLE.build(layout, &dir, &tool_version, Progress::new("guests"))
 }
 
-/// The crates in `examples/*/plugins/*` that make a component.
+/// The crates in `examples/*/plugins/*` and in `plugins/*` that make a component.
 fn plugin_crates(metadata: &Metadata) -> Vec<PluginCrate> {
     let mut plugins = Vec::new();
     for package in &metadata.packages {
         let folder = package.folder(&metadata.workspace_root);
         let parts: Vec<_> = folder.split('/').collect();
-        let ["examples", example, "plugins", _] = parts.as_slice() else {
-            continue;
+        let home = match parts.as_slice() {
+            ["examples", example, "plugins", _] => Some(format!("examples/{example}")),
+            ["plugins", _] => None,
+            _ => continue,
         };
         plugins.extend(package.targets_of_kind("cdylib").map(|target| PluginCrate {
             package: package.name.clone(),
             component: target.replace('-', "_"),
-            example: format!("examples/{example}"),
+            home: home.clone().map_or(Home::Wherever, Home::Example),
         }));
     }
     plugins
@@ -129,6 +172,8 @@ mod tests {
                  "dependencies": [], "targets": [{"name": "some-labels", "kind": ["cdylib", "rlib"]}]},
                 {"name": "some-tables", "manifest_path": "/w/examples/some/plugins/tables/Cargo.toml",
                  "dependencies": [], "targets": [{"name": "some_tables", "kind": ["lib"]}]},
+                {"name": "consort-plugin-any", "manifest_path": "/w/plugins/any/Cargo.toml",
+                 "dependencies": [], "targets": [{"name": "consort_plugin_any", "kind": ["cdylib", "rlib"]}]},
                 {"name": "guests", "manifest_path": "/w/tests/guests/Cargo.toml",
                  "dependencies": [], "targets": [{"name": "loops", "kind": ["example"]}]},
                 {"name": "more", "manifest_path": "/w/tests/guests/more/Cargo.toml",
@@ -141,15 +186,29 @@ mod tests {
     }
 
     #[test]
-    fn plugins_are_the_crates_of_examples_that_make_a_component() {
+    fn plugins_are_the_crates_of_examples_and_plugins_that_make_a_component() {
         assert_eq!(
             plugin_crates(&metadata()),
-            [PluginCrate {
-                package: "some-labels".to_owned(),
-                component: "some_labels".to_owned(),
-                example: "examples/some".to_owned(),
-            }]
+            [
+                PluginCrate {
+                    package: "some-labels".to_owned(),
+                    component: "some_labels".to_owned(),
+                    home: Home::Example("examples/some".to_owned()),
+                },
+                PluginCrate {
+                    package: "consort-plugin-any".to_owned(),
+                    component: "consort_plugin_any".to_owned(),
+                    home: Home::Wherever,
+                }
+            ]
         );
+    }
+
+    #[test]
+    fn a_manifest_names_whole_files() {
+        let manifest = "[plugin.a]\npath = \"components/some_labels.wasm\"\n";
+        assert!(names(manifest, "some_labels.wasm"));
+        assert!(!names(manifest, "labels.wasm"));
     }
 
     #[test]
@@ -163,7 +222,9 @@ mod tests {
     fn the_plugins_of_this_workspace_are_found() {
         let plugins = plugin_crates(&Metadata::read().unwrap());
         let components: Vec<_> = plugins.iter().map(|one| one.component.as_str()).collect();
-        assert_eq!(components, ["file_type_features", "file_type_labels"]);
+        for expected in ["file_type_features", "file_type_labels"] {
+            assert!(components.contains(&expected), "{components:?}");
+        }
     }
 
     #[test]

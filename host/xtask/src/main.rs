@@ -10,6 +10,7 @@ mod arrows;
 mod bench;
 mod demo;
 mod digest;
+mod example;
 mod failure;
 mod guests;
 mod layout;
@@ -34,20 +35,23 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   demo                  identify real files with a real model, and say what to try next
+  example [NAME]        run one of the examples on real input; without a name, list them
   setup [--no-python]   fetch and build what the demo and the tests need, outside git;
         [--openvino]    with it, also the optional OpenVINO
   test                  formatting, dependency arrows, clippy, and every test
   bench [NAME | --list] run the benches, all or those of a name or crate, as one table
   arrows                check that crates depend only on what they may
 
-Set-up needs cargo, python3 and, the first time, the network; it runs before demo, test and
-bench by itself and is quick when there is nothing to do.";
+Set-up needs cargo, python3 and, the first time, the network; it runs before demo, example,
+test and bench by itself and is quick when there is nothing to do.";
 
 /// A task with what was said after its name.
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
     Help,
     Demo,
+    Example(String),
+    ListExamples,
     Setup(PythonSide),
     SetupOpenVino(PythonSide),
     Test,
@@ -78,6 +82,11 @@ fn run(args: Vec<String>) -> Result<(), Failure> {
     match task {
         Task::Help => Ok(()),
         Task::Demo => demo::run(&layout, &metadata),
+        Task::Example(name) => example::run(&layout, &metadata, &name),
+        Task::ListExamples => {
+            print!("{}", example::list());
+            Ok(())
+        }
         Task::Setup(python_side) => setup::run(&layout, &metadata, python_side).map(|_| ()),
         Task::SetupOpenVino(python_side) => {
             // First, so that the rest finds it there and says so in its place.
@@ -99,6 +108,8 @@ fn parse(args: &[String]) -> Result<Task, Failure> {
     match words.as_slice() {
         [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => Ok(Task::Help),
         ["demo"] => Ok(Task::Demo),
+        ["example"] => Ok(Task::ListExamples),
+        ["example", name] if !name.starts_with('-') => Ok(Task::Example((*name).to_owned())),
         ["setup"] => Ok(Task::Setup(PythonSide::With)),
         ["setup", "--no-python"] => Ok(Task::Setup(PythonSide::Without)),
         ["setup", "--openvino"] => Ok(Task::SetupOpenVino(PythonSide::With)),
@@ -111,7 +122,7 @@ fn parse(args: &[String]) -> Result<Task, Failure> {
         ["bench", name] if !name.starts_with('-') => Ok(Task::Bench(Some((*name).to_owned()))),
         ["arrows"] => Ok(Task::Arrows),
         [
-            task @ ("demo" | "setup" | "test" | "bench" | "arrows"),
+            task @ ("demo" | "example" | "setup" | "test" | "bench" | "arrows"),
             rest @ ..,
         ] => Err(Failure::Usage(format!(
             "`{task}` does not take `{}`",
@@ -137,6 +148,8 @@ mod tests {
             ("--help", Task::Help),
             ("test --help", Task::Help),
             ("demo", Task::Demo),
+            ("example", Task::ListExamples),
+            ("example tabular", Task::Example("tabular".to_owned())),
             ("setup", Task::Setup(PythonSide::With)),
             ("setup --no-python", Task::Setup(PythonSide::Without)),
             ("setup --openvino", Task::SetupOpenVino(PythonSide::With)),

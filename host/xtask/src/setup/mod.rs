@@ -8,7 +8,7 @@ mod pins;
 mod python;
 pub(crate) mod requirements;
 mod rust_target;
-mod tabular;
+pub(crate) mod tabular;
 mod wheel;
 
 use crate::failure::Failure;
@@ -57,6 +57,28 @@ pub(crate) fn run(
         python_guest::LABELS.build(layout, &layout.components(), &componentize_py, progress)?;
     }
     Ok(Prepared { library, openvino })
+}
+
+/// Puts one part of what is not committed where it belongs; quick when it is there.
+pub(crate) type Install = fn(&Layout, Progress) -> Result<(), Failure>;
+
+/// Prepares what one example needs: ONNX Runtime, the plugins, and `installs`.
+pub(crate) fn for_example(
+    layout: &Layout,
+    metadata: &Metadata,
+    installs: &[Install],
+) -> Result<Prepared, Failure> {
+    let progress = Progress::new("setup");
+    rust_target::install(progress)?;
+    let library = onnx_runtime::install(layout, progress)?;
+    for install in installs {
+        install(layout, progress)?;
+    }
+    guests::examples(layout, metadata, progress)?;
+    Ok(Prepared {
+        library,
+        openvino: None,
+    })
 }
 
 /// Prepares the optional OpenVINO; from then on it is kept and used like the rest.
