@@ -203,9 +203,8 @@ impl<'a> Walk<'a> {
             trace.enter(compiled.name.clone(), compiled.kind, begin.into_std())
         });
         let mut call = self.call.clone();
-        if call.args.is_empty() {
-            call.args = running.compiled.args.clone();
-        }
+        // The caller's arguments go before the step's own of the same names.
+        call.args = call.args.or(&running.compiled.args);
         if span.is_some() {
             call.trace.clone_from(&span);
         }

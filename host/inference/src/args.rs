@@ -37,6 +37,22 @@ impl InferenceArgs {
         self.0.as_ref()?.get(name)
     }
 
+    /// These values, and those of `defaults` whose names are not among them.
+    pub fn or(&self, defaults: &Self) -> Self {
+        match (&self.0, &defaults.0) {
+            (_, None) => self.clone(),
+            (None, _) => defaults.clone(),
+            (Some(own), Some(defaults)) => {
+                let mut values = BTreeMap::clone(defaults);
+                values.extend(
+                    own.iter()
+                        .map(|(name, value)| (name.clone(), value.clone())),
+                );
+                Self(Some(Arc::new(values)))
+            }
+        }
+    }
+
     /// All values, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &ArgValue)> {
         self.0.iter().flat_map(|values| values.iter())
@@ -116,6 +132,18 @@ mod tests {
         assert_eq!(args(&[one.clone(), two.clone()]), args(&[two, one.clone()]));
         assert_ne!(args(&[one]), args(&[("k", ArgValue::Float(3.0))]));
         assert_eq!(args(&[]), InferenceArgs::new());
+    }
+
+    #[test]
+    fn defaults_fill_what_is_missing() {
+        let (one, two) = (("k", ArgValue::Int(3)), ("t", ArgValue::Float(0.5)));
+        let defaults = args(&[("k", ArgValue::Int(9)), two.clone()]);
+        assert_eq!(
+            args(&[one.clone()]).or(&defaults),
+            args(&[one.clone(), two])
+        );
+        assert_eq!(InferenceArgs::new().or(&defaults), defaults);
+        assert_eq!(defaults.or(&InferenceArgs::new()), defaults);
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub trait ModelHandler: Send + Sync {
         "RunInference"
     }
 
+    /// Whether it looks at the arguments of its batches ([`Batch::args`]). Where it does not,
+    /// they are left out, so that examples share batches whatever their callers said.
+    fn takes_args(&self) -> bool {
+        false
+    }
+
     /// Bytes the loaded model holds (Beam's `model_byte_size`).
     fn model_byte_size(&self) -> u64;
 

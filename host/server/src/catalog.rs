@@ -1,5 +1,6 @@
 //! What the server serves, as the registry shows it.
 
+use crate::Repository;
 use consort_inference::Endpoint;
 use std::sync::Arc;
 
@@ -22,6 +23,12 @@ pub trait Catalog: Send + Sync {
     fn endpoint_version(&self, name: &str, version: &str) -> Option<Arc<dyn Endpoint>> {
         let endpoint = self.endpoint(name)?;
         (endpoint.version() == version).then_some(endpoint)
+    }
+
+    /// What loads, unloads and updates models; `None`, the default, where nobody may ask for
+    /// that.
+    fn repository(&self) -> Option<Arc<dyn Repository>> {
+        None
     }
 
     /// Whether the server as a whole can take requests.

@@ -2,11 +2,11 @@
 //!
 //! It takes decoded tensors and gives tensors; JSON, HTTP and bytes are not known here.
 
-use crate::protocol::{InferAnswer, InferRequest};
+use crate::protocol::{Form, InferAnswer, InferRequest};
 use crate::refusal::{FailedRow, Refusal};
 use crate::rows::{self, AnswerMismatch, RowsError};
 use crate::status::Code;
-use consort_inference::{Call, Endpoint, Prediction, TenantId};
+use consort_inference::{Call, Endpoint, Prediction, TenantId, Tensor};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,12 +22,15 @@ pub(crate) async fn infer(
     rows_max: usize,
 ) -> Result<InferAnswer, Refusal> {
     let id = request.id.clone();
-    let rows = rows::split(endpoint, request, tenant, rows_max)?;
-    let count = rows.examples.len();
     let call = Call {
         deadline: Some(deadline.into_std()),
+        priority: request.priority,
+        args: request.args.clone(),
         ..Call::default()
     };
+    let example = example_outputs(&request);
+    let rows = rows::split(endpoint, request, tenant, rows_max)?;
+    let count = rows.examples.len();
     let results = timeout_at(deadline, endpoint.infer(rows.examples, call))
         .await
         .map_err(|_| deadline_passed(endpoint.name()))?;
@@ -41,7 +44,8 @@ pub(crate) async fn infer(
     }
     let predictions = all_or_refusal(results)?;
     let made_by = made_by(&predictions);
-    let outputs = rows::join(&predictions, rows.outputs, endpoint.has_batch_axis())?;
+    let mut outputs = rows::join(&predictions, rows.outputs, endpoint.has_batch_axis())?;
+    outputs.extend(example);
     Ok(InferAnswer {
         model_name: endpoint.name().into(),
         model_version: version_of(endpoint, &predictions),
@@ -49,6 +53,18 @@ pub(crate) async fn infer(
         made_by,
         outputs,
     })
+}
+
+/// The request's own inputs as they are to come back, where the client asked for them. The
+/// predictions need not carry them: the request has them in one piece.
+fn example_outputs(request: &InferRequest) -> Vec<(Arc<str>, Tensor, Form)> {
+    let Some(form) = request.keep_example else {
+        return Vec::new();
+    };
+    let inputs = request.inputs.iter();
+    inputs
+        .map(|(name, tensor)| (format!("example.{name}").into(), tensor.clone(), form))
+        .collect()
 }
 
 /// The refusal of a request whose time is over.

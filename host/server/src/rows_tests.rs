@@ -1,7 +1,7 @@
 //! Taking requests apart and putting answers together.
 
 use super::*;
-use consort_inference::{BoxFuture, Call, Datatype, Failure, ModelId};
+use consort_inference::{BoxFuture, Call, Datatype, Failure, InferenceArgs, ModelId, Priority};
 
 struct Described {
     signature: Signature,
@@ -64,6 +64,9 @@ fn request(inputs: Vec<(&str, Tensor)>) -> InferRequest {
     InferRequest {
         id: None,
         timeout: None,
+        priority: Priority::default(),
+        args: InferenceArgs::new(),
+        keep_example: None,
         inputs: inputs.into_iter().map(own).collect(),
         outputs: RequestedOutputs::All(Form::Binary),
     }

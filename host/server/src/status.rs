@@ -17,6 +17,8 @@
 //! | sequences, shared memory, classification on an endpoint without them | ignored or 400 | 501 |
 //! | a request over the deadline (gRPC) | `UNAVAILABLE` | `DEADLINE_EXCEEDED` |
 //! | a request without rows | model dependent | 400 |
+//! | loading and unloading models | allowed, in the mode `explicit` | 403 unless the operator allows it |
+//! | the answer to a load | empty | the model's name and version |
 
 use axum::http::StatusCode;
 use consort_inference::FailureKind;
@@ -28,6 +30,8 @@ pub enum Code {
     InvalidArgument,
     /// No such path, model or version.
     NotFound,
+    /// The operator has not allowed such calls.
+    Forbidden,
     /// The path does not have this method.
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -60,6 +64,7 @@ mod grpc {
     pub(super) const INVALID_ARGUMENT: u8 = 3;
     pub(super) const DEADLINE_EXCEEDED: u8 = 4;
     pub(super) const NOT_FOUND: u8 = 5;
+    pub(super) const PERMISSION_DENIED: u8 = 7;
     pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
     pub(super) const UNIMPLEMENTED: u8 = 12;
     pub(super) const INTERNAL: u8 = 13;
@@ -78,6 +83,7 @@ impl Code {
                 "invalid_argument",
             ),
             Self::NotFound => (StatusCode::NOT_FOUND, grpc::NOT_FOUND, "not_found"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, grpc::PERMISSION_DENIED, "forbidden"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 grpc::UNIMPLEMENTED,

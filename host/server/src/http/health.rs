@@ -15,8 +15,9 @@ const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// `GET /v2`
-pub(super) async fn server() -> Result<Response, Refusal> {
-    respond::json(&ServerMetadata::new())
+pub(super) async fn server(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+    let admin = app.catalog.repository().is_some();
+    respond::json(&ServerMetadata::new(admin))
 }
 
 /// `GET /v2/health/live`: whoever can answer this, lives.

@@ -7,6 +7,7 @@ mod health;
 mod infer;
 mod models;
 mod panic;
+mod repository;
 mod respond;
 mod target;
 mod track;
@@ -67,7 +68,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             "/v2/models/{model}/versions/{version}/infer",
             post(infer::infer),
         )
-        .route("/v2/repository/index", post(models::index))
+        .route("/v2/repository/index", post(repository::index))
+        .route("/v2/repository/models/{model}/load", post(repository::load))
+        .route(
+            "/v2/repository/models/{model}/unload",
+            post(repository::unload),
+        )
+        .route(
+            "/v2/repository/models/{model}/rollback",
+            post(repository::rollback),
+        )
         .route("/metrics", get(health::metrics))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
@@ -83,6 +93,9 @@ fn route_label(matched: Option<&str>) -> &'static str {
         Some("/v2/health/ready") => "ready",
         Some("/v2/repository/index") => "repository_index",
         Some("/metrics") => "metrics",
+        Some(path) if path.ends_with("/load") => "repository_load",
+        Some(path) if path.ends_with("/unload") => "repository_unload",
+        Some(path) if path.ends_with("/rollback") => "repository_rollback",
         Some(path) if path.ends_with("/infer") => "infer",
         Some(path) if path.ends_with("/ready") => "model_ready",
         Some(path) if path.ends_with("/config") => "model_config",

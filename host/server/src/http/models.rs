@@ -1,22 +1,15 @@
-//! What there is to call: metadata, configuration, readiness, the repository's index.
+//! What there is to call: metadata, configuration, readiness.
 
-use super::body::{self, BodyLimits};
 use super::health::check_serving;
 use super::target::Target;
 use super::{App, respond};
-use crate::protocol::{
-    DecodeError, IndexQuery, ModelConfig, ModelIndexEntry, ModelMetadata, quoted,
-};
+use crate::protocol::{ModelConfig, ModelMetadata, quoted};
 use crate::refusal::Refusal;
 use crate::status::Code;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use consort_inference::Endpoint;
 use std::sync::Arc;
-use tokio::time::Instant;
-
-/// The body of a repository index request.
-const INDEX_BYTES_MAX: usize = 4 << 10;
 
 /// `GET /v2/models/M[/versions/V]`
 pub(super) async fn metadata(
@@ -43,32 +36,6 @@ pub(super) async fn ready(
     check_serving(&app)?;
     check_ready(&*endpoint)?;
     Ok(respond::empty())
-}
-
-/// `POST /v2/repository/index`
-pub(super) async fn index(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Result<Response, Refusal> {
-    let mut charge = app.admission.charge();
-    let limits = BodyLimits {
-        bytes_max: INDEX_BYTES_MAX,
-        deadline: Instant::now() + app.config.request_timeout,
-    };
-    let (parts, mut body) = request.into_parts();
-    let body = body::collect(&parts.headers, &mut body, limits, &mut charge).await?;
-    let query = if body.is_empty() {
-        IndexQuery::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| DecodeError::of_json(&error))?
-    };
-    let endpoints = app.catalog.endpoints();
-    let entries: Vec<ModelIndexEntry<'_>> = endpoints
-        .iter()
-        .filter(|endpoint| !query.ready || endpoint.is_ready())
-        .map(|endpoint| ModelIndexEntry::of(&**endpoint))
-        .collect();
-    respond::json(&entries)
 }
 
 pub(super) fn check_ready(endpoint: &dyn Endpoint) -> Result<(), Refusal> {

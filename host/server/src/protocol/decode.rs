@@ -6,7 +6,9 @@ use super::data::read_data;
 use super::parameters::Parameters;
 use super::{DecodeError, Form, HeaderLength, InferRequest, RequestedOutputs, wire_spec};
 use bytes::Bytes;
-use consort_inference::{Datatype, Signature, Tensor, TensorError, TensorSpec};
+use consort_inference::{
+    Datatype, InferenceArgs, Priority, Signature, Tensor, TensorError, TensorSpec,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -17,6 +19,8 @@ const TENSORS_MAX: usize = 256;
 const AXES_MAX: usize = 32;
 /// Bytes of a request's id.
 const ID_BYTES_MAX: usize = 1024;
+/// The protocol's priority that is the same as none; numbers over 127 count as 127.
+const MIDDLE_PRIORITY: i8 = 64;
 
 /// What decoding allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +81,7 @@ pub fn decode_infer(
         .filter(|micros| *micros > 0)
         .map(Duration::from_micros);
     let form = form_of(parameters.truth("binary_data_output")?).unwrap_or(Form::Json);
+    let keeps_example = parameters.truth("keep_example")?.unwrap_or(false);
 
     let mut blobs = Blobs::new(body.clone(), json_bytes, has_length);
     let mut inputs: Vec<(String, Tensor)> = Vec::new();
@@ -92,6 +97,9 @@ pub fn decode_infer(
     Ok(InferRequest {
         id: checked_id(request.id)?,
         timeout,
+        priority: priority_of(parameters.count("priority")?),
+        args: parameters.args(),
+        keep_example: keeps_example.then_some(form),
         inputs,
         outputs: decode_outputs(request.outputs.map(|outputs| outputs.0), form)?,
     })
@@ -124,6 +132,9 @@ pub fn decode_raw(
     Ok(InferRequest {
         id: None,
         timeout: None,
+        priority: Priority::default(),
+        args: InferenceArgs::new(),
+        keep_example: None,
         inputs: vec![(name.to_string(), tensor)],
         outputs: RequestedOutputs::All(Form::Binary),
     })
@@ -207,6 +218,18 @@ fn decode_outputs(
 
 fn form_of(binary: Option<bool>) -> Option<Form> {
     binary.map(|binary| if binary { Form::Binary } else { Form::Json })
+}
+
+/// The protocol counts downwards: 1 goes first, and 0 is a request that says nothing, which
+/// is in the middle, where [`MIDDLE_PRIORITY`] is too.
+fn priority_of(given: Option<u64>) -> Priority {
+    match given {
+        None | Some(0) => Priority::default(),
+        Some(given) => {
+            let level = i8::try_from(given).unwrap_or(i8::MAX);
+            Priority(MIDDLE_PRIORITY - level)
+        }
+    }
 }
 
 fn checked_id(id: Option<String>) -> Result<Option<String>, DecodeError> {

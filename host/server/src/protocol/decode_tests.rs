@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::status::Code;
+use consort_inference::ArgValue;
 use proptest::prelude::*;
 
 const LIMITS: DecodeLimits = DecodeLimits { json_depth_max: 10 };
@@ -46,6 +47,11 @@ fn a_whole_request() {
     let expected = InferRequest {
         id: Some("42".to_owned()),
         timeout: Some(Duration::from_micros(2500)),
+        priority: Priority::default(),
+        args: [("mine".into(), ArgValue::Float(1.5))]
+            .into_iter()
+            .collect(),
+        keep_example: None,
         inputs: vec![("x".to_owned(), x), ("s".to_owned(), s)],
         outputs: RequestedOutputs::Listed(listed),
     };
@@ -63,6 +69,20 @@ fn what_is_left_out_has_a_meaning() {
     assert_eq!(ask(r#", "outputs": null, "id": null"#), ask(""));
     assert_eq!(ask(r#", "id": """#).id, None);
     assert_eq!(ask(r#", "parameters": {"timeout": 0}"#).timeout, None);
+    let priority =
+        |number: u64| ask(&format!(r#", "parameters": {{"priority": {number}}}"#)).priority;
+    // Downwards: 1 goes first, 0 and 64 are as if nothing was said.
+    assert_eq!(ask("").priority, Priority(0));
+    assert_eq!((priority(0), priority(64)), (Priority(0), Priority(0)));
+    assert_eq!((priority(1), priority(63)), (Priority(63), Priority(1)));
+    assert_eq!(
+        (priority(127), priority(u64::MAX)),
+        (Priority(-63), Priority(-63))
+    );
+    let keep = r#", "parameters": {"keep_example": true, "binary_data_output": true}"#;
+    assert_eq!(ask(keep).keep_example, Some(Form::Binary));
+    let keep = r#", "parameters": {"keep_example": false}"#;
+    assert_eq!(ask(keep).keep_example, None);
     let binary = r#", "parameters": {"binary_data_output": true}"#;
     assert_eq!(ask(binary).outputs, RequestedOutputs::All(Form::Binary));
     // The output's own wish goes before the request's.

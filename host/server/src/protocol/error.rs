@@ -206,6 +206,14 @@ pub enum DecodeError {
         /// What it takes.
         expected: &'static str,
     },
+    /// A parameter that a call about the repository does not have.
+    #[error("parameter {} does not exist here; there are {known}", quoted(.name))]
+    UnknownParameter {
+        /// Its name.
+        name: String,
+        /// Those that exist.
+        known: &'static str,
+    },
     /// A parameter that nobody may use.
     #[error("parameter {}: names beginning with \"triton_\" are reserved", quoted(.name))]
     ReservedParameter {

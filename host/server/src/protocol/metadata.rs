@@ -2,17 +2,19 @@
 
 use super::wire_spec;
 use consort_inference::{Datatype, Endpoint, TensorSpec};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Extensions of the protocol that exist here. A test calls each.
 const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "model_configuration"];
+/// Those that exist where admin calls are allowed.
+const ADMIN_EXTENSIONS: [&str; 1] = ["model_repository"];
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ServerMetadata {
     name: &'static str,
     version: &'static str,
-    extensions: [&'static str; EXTENSIONS.len()],
+    extensions: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,30 +54,16 @@ struct TensorConfig {
     dims: Vec<i64>,
 }
 
-/// The body of a repository index request.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct IndexQuery {
-    /// Only endpoints that are ready.
-    #[serde(default)]
-    pub(crate) ready: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct ModelIndexEntry<'a> {
-    name: &'a str,
-    version: &'a str,
-    state: &'static str,
-    reason: &'static str,
-}
-
 // === impl ServerMetadata ===
 
 impl ServerMetadata {
-    pub(crate) fn new() -> Self {
+    /// `admin` is whether models may be loaded and unloaded.
+    pub(crate) fn new(admin: bool) -> Self {
+        let admin = ADMIN_EXTENSIONS.into_iter().filter(|_| admin);
         Self {
             name: "consort",
             version: env!("CARGO_PKG_VERSION"),
-            extensions: EXTENSIONS,
+            extensions: EXTENSIONS.into_iter().chain(admin).collect(),
         }
     }
 }
@@ -126,24 +114,6 @@ impl<'a> ModelConfig<'a> {
             },
             input: tensors(&endpoint.signature().inputs),
             output: tensors(&endpoint.signature().outputs),
-        }
-    }
-}
-
-// === impl ModelIndexEntry ===
-
-impl<'a> ModelIndexEntry<'a> {
-    pub(crate) fn of(endpoint: &'a dyn Endpoint) -> Self {
-        let (state, reason) = if endpoint.is_ready() {
-            ("READY", "")
-        } else {
-            ("UNAVAILABLE", "not ready")
-        };
-        Self {
-            name: endpoint.name(),
-            version: endpoint.version(),
-            state,
-            reason,
         }
     }
 }

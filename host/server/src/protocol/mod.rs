@@ -16,16 +16,17 @@ mod encode_data;
 mod error;
 mod metadata;
 mod parameters;
+mod repository;
 
 pub use binary::{HeaderLength, header_length};
 pub use decode::{DecodeLimits, decode_infer, decode_raw};
 pub use encode::{EncodeError, Encoded, encode_infer};
 pub use error::{DecodeError, ElementError, NestingError};
-pub(crate) use metadata::{
-    IndexQuery, ModelConfig, ModelIndexEntry, ModelMetadata, ServerMetadata,
-};
+pub(crate) use metadata::{ModelConfig, ModelMetadata, ServerMetadata};
 
-use consort_inference::{Datatype, Dim, Tensor, TensorSpec};
+pub(crate) use repository::{IndexQuery, LoadQuery, ModelIndexEntry, Reloaded};
+
+use consort_inference::{Datatype, Dim, InferenceArgs, Priority, Tensor, TensorSpec};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,12 @@ pub struct InferRequest {
     pub id: Option<String>,
     /// How long the client is willing to wait, from the request's arrival.
     pub timeout: Option<Duration>,
+    /// Which of the tenant's waiting requests go first.
+    pub priority: Priority,
+    /// Parameters that the protocol does not know: what the client says to the models.
+    pub args: InferenceArgs,
+    /// Whether the inputs are to come back with the outputs, and in which form.
+    pub keep_example: Option<Form>,
     /// The inputs, batch axis included; names are unique.
     pub inputs: Vec<(String, Tensor)>,
     /// What the client wants back.

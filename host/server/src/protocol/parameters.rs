@@ -1,6 +1,7 @@
 //! `parameters` objects: names with a text, a number or a truth value each.
 
 use super::DecodeError;
+use consort_inference::{ArgValue, InferenceArgs};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::fmt;
 
@@ -10,8 +11,11 @@ const PARAMETERS_MAX: usize = 64;
 /// Names that only a server may use.
 const RESERVED_PREFIX: &str = "triton_";
 
-/// A `parameters` object. Unknown names are allowed and ignored: clients put their own
-/// there.
+/// Those of a request that the protocol knows; all others are arguments of the models.
+const KNOWN: [&str; 4] = ["binary_data_output", "keep_example", "priority", "timeout"];
+
+/// A `parameters` object. Unknown names are allowed, since clients put their own there:
+/// those of a request go to the models that take arguments, all others are ignored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Parameters(Vec<(String, Parameter)>);
 
@@ -21,9 +25,9 @@ pub(crate) enum Parameter {
     Bool(bool),
     Unsigned(u64),
     /// Only negative numbers.
-    Negative,
-    Float,
-    Text,
+    Negative(i64),
+    Float(f64),
+    Text(String),
 }
 
 struct ParameterVisitor;
@@ -54,6 +58,31 @@ impl Parameters {
                 expected: "a whole number from 0",
             }),
         }
+    }
+
+    /// A text.
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, DecodeError> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Parameter::Text(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(DecodeError::Parameter {
+                name,
+                expected: "a text",
+            }),
+        }
+    }
+
+    /// All names, in the order given.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// What the client says to the models.
+    pub(crate) fn args(&self) -> InferenceArgs {
+        let args = self.0.iter();
+        let args = args.filter(|(name, _)| !KNOWN.contains(&name.as_str()));
+        args.map(|(name, value)| (name.as_str().into(), value.to_arg()))
+            .collect()
     }
 
     /// Refuses what asks for a part of the protocol that is not offered: to ignore it
@@ -126,6 +155,21 @@ impl<'de> Visitor<'de> for ParametersVisitor {
 
 // === impl Parameter ===
 
+impl Parameter {
+    /// Whole numbers beyond 64 bits with a sign become floats.
+    fn to_arg(&self) -> ArgValue {
+        match self {
+            Self::Bool(value) => ArgValue::Bool(*value),
+            Self::Unsigned(value) => {
+                i64::try_from(*value).map_or(ArgValue::Float(*value as f64), ArgValue::Int)
+            }
+            Self::Negative(value) => ArgValue::Int(*value),
+            Self::Float(value) => ArgValue::Float(*value),
+            Self::Text(text) => ArgValue::Text(text.as_str().into()),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Parameter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ParameterVisitor)
@@ -150,15 +194,15 @@ impl Visitor<'_> for ParameterVisitor {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Parameter, E> {
-        Ok(u64::try_from(value).map_or(Parameter::Negative, Parameter::Unsigned))
+        Ok(u64::try_from(value).map_or(Parameter::Negative(value), Parameter::Unsigned))
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Parameter, E> {
-        Ok(Parameter::Float)
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Parameter, E> {
+        Ok(Parameter::Float(value))
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<Parameter, E> {
-        Ok(Parameter::Text)
+    fn visit_str<E: Error>(self, value: &str) -> Result<Parameter, E> {
+        Ok(Parameter::Text(value.to_owned()))
     }
 }
 
@@ -185,6 +229,28 @@ mod tests {
             let error = read(wrong).unwrap_err();
             assert!(error.contains("expected a text, a number"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_the_protocol_does_not_know_is_for_the_models() {
+        let given = r#"{"top": 3, "under": -1, "scale": 0.5, "style": "short", "exact": true,
+            "huge": 18446744073709551615, "priority": 2, "timeout": 5, "keep_example": true}"#;
+        let args = read(given).unwrap().args();
+        let shown: Vec<String> = args
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let expected = [
+            "exact=true",
+            "huge=18446744073709552000",
+            "scale=0.5",
+            "style=short",
+            "top=3",
+            "under=-1",
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(args.value("top"), Some(&ArgValue::Int(3)));
+        assert!(read(r#"{"priority": 2}"#).unwrap().args().is_empty());
     }
 
     #[test]

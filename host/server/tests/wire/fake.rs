@@ -4,7 +4,7 @@ use consort_inference::{
     BoxFuture, Call, Datatype, Dim, Endpoint, Example, Failure, FailureKind, ModelId, Prediction,
     Signature, Stage, StageKind, Tensor, TensorSpec, Tensors,
 };
-use consort_server::Catalog;
+use consort_server::{Catalog, Repository};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,6 +30,8 @@ enum Conduct {
     Slow(Arc<Watch>),
     /// Gives one result, whatever is asked.
     Miscount,
+    /// Says what its caller said.
+    Told,
 }
 
 /// What is known of slow work from outside.
@@ -42,6 +44,7 @@ pub struct Watch {
 
 pub struct FakeCatalog {
     endpoints: Vec<Arc<dyn Endpoint>>,
+    repository: Option<Arc<dyn Repository>>,
     pub watch: Arc<Watch>,
 }
 
@@ -136,6 +139,18 @@ impl FakeCatalog {
                 )
             },
             Fake {
+                conduct: Conduct::Told,
+                ..rows(
+                    "told",
+                    &[("x", Datatype::Int32, &[Some(1)])],
+                    &[
+                        ("priority", Datatype::Int64, &[Some(1)]),
+                        ("args", Datatype::Bytes, &[Some(1)]),
+                    ],
+                    echo,
+                )
+            },
+            Fake {
                 conduct: Conduct::Miscount,
                 ..rows(
                     "miscount",
@@ -154,8 +169,15 @@ impl FakeCatalog {
         let boxed = |fake| Arc::new(fake) as Arc<dyn Endpoint>;
         Self {
             endpoints: endpoints.into_iter().map(boxed).collect(),
+            repository: None,
             watch,
         }
+    }
+
+    /// With something that loads and unloads.
+    pub fn with_repository(mut self, repository: Arc<dyn Repository>) -> Self {
+        self.repository = Some(repository);
+        self
     }
 
     /// Besides those, one that is not ready.
@@ -182,6 +204,10 @@ impl Catalog for FakeCatalog {
 
     fn endpoints(&self) -> Vec<Arc<dyn Endpoint>> {
         self.endpoints.clone()
+    }
+
+    fn repository(&self) -> Option<Arc<dyn Repository>> {
+        self.repository.clone()
     }
 }
 
@@ -237,7 +263,7 @@ impl Endpoint for Fake {
     fn infer(
         &self,
         examples: Vec<Example>,
-        _: Call,
+        call: Call,
     ) -> BoxFuture<'_, Vec<Result<Prediction, Failure>>> {
         Box::pin(async move {
             let answer = match &self.conduct {
@@ -253,6 +279,13 @@ impl Endpoint for Fake {
                     }
                     abandoned.1 = true;
                     echo
+                }
+                Conduct::Told => {
+                    let told = told(&call);
+                    let made_by = ModelId::new(self.name.as_str(), self.version);
+                    let each =
+                        |row: Example| Ok(Prediction::new(row.key, told.clone(), made_by.clone()));
+                    return examples.into_iter().map(each).collect();
                 }
                 Conduct::Miscount => {
                     let first = examples.into_iter().take(1);
@@ -273,6 +306,18 @@ impl Fake {
             ModelId::new(self.name.as_str(), self.version),
         ))
     }
+}
+
+fn told(call: &Call) -> Tensors {
+    let args: Vec<String> = call
+        .args
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let priority = Tensor::from_slice(vec![1], &[i64::from(call.priority.0)]).unwrap();
+    let args = Tensor::from_byte_strings(vec![1], [args.join(" ")]).unwrap();
+    let outputs = [("priority".into(), priority), ("args".into(), args)];
+    Tensors::from_named(outputs).unwrap()
 }
 
 fn echo(inputs: &Tensors) -> Result<Tensors, Failure> {

@@ -107,3 +107,50 @@ async fn large_json_is_decoded_off_the_async_threads() {
     let answer = server.infer("echo_int32", body.to_string()).await.ok();
     assert_eq!(answer["outputs"][0]["data"], json!(data));
 }
+
+#[tokio::test]
+async fn what_the_client_says_reaches_the_endpoint() {
+    let server = Server::start().await;
+    let ask = async |parameters: serde_json::Value| {
+        let input = json!({"name": "x", "datatype": "INT32", "shape": [1, 1], "data": [7]});
+        let body = json!({"inputs": [input], "parameters": parameters});
+        let answer = server.infer("told", body.to_string()).await.ok();
+        let output = |index: usize| answer["outputs"][index]["data"][0].clone();
+        (output(0), output(1))
+    };
+    assert_eq!(ask(json!({})).await, (json!(0), json!("")));
+    let said = json!({"priority": 1, "timeout": 5_000_000, "top": 3, "style": "short"});
+    assert_eq!(ask(said).await, (json!(63), json!("style=short top=3")));
+    let body = json!({"inputs": [], "parameters": {"priority": -1}});
+    let reply = server.infer("told", body.to_string()).await;
+    reply.refused(
+        400,
+        "parameter \"priority\": a whole number from 0 is expected",
+    );
+    let body = json!({"inputs": [], "parameters": {"triton_x": 1}});
+    let reply = server.infer("told", body.to_string()).await;
+    reply.refused(400, "names beginning with \"triton_\" are reserved");
+}
+
+#[tokio::test]
+async fn the_example_comes_back_where_it_is_asked_for() {
+    let server = Server::start().await;
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+    let body = |keep: bool, binary: bool| {
+        let input = json!({"name": "x", "datatype": "FP32", "shape": [2, 4], "data": x});
+        let parameters = json!({"keep_example": keep, "binary_data_output": binary});
+        let outputs = json!([{"name": "sum", "parameters": {"binary_data": false}}]);
+        json!({"inputs": [input], "outputs": outputs, "parameters": parameters}).to_string()
+    };
+    let answer = server.infer("add_one", body(false, false)).await.ok();
+    assert_eq!(answer["outputs"].as_array().unwrap().len(), 1);
+    let answer = server.infer("add_one", body(true, false)).await.ok();
+    let example = json!({"name": "example.x", "datatype": "FP32", "shape": [2, 4], "data": x});
+    assert_eq!(answer["outputs"][1], example);
+    let (answer, binary) = server.infer("add_one", body(true, true)).await.parts();
+    assert_eq!(
+        answer["outputs"][1]["parameters"],
+        json!({"binary_data_size": 32})
+    );
+    assert_eq!(&binary[..4], 1f32.to_le_bytes());
+}

@@ -24,3 +24,4 @@ mod limits;
 mod logs;
 mod metrics;
 mod paths;
+mod repository;
