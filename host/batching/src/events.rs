@@ -179,6 +179,7 @@ impl Events {
         self.metrics.replicas_busy.dec();
         self.metrics.formed_size.observe(examples as f64);
         self.metrics.formed_ms.observe(took.as_secs_f64() * 1e3);
+        self.totals.ended(examples, took);
     }
 
     /// A run gave outputs.
@@ -224,6 +225,7 @@ impl Events {
     /// A run failed, or gave a row that is not as promised.
     pub(crate) fn batch_failed(&self, examples: usize, kind: FailureKind, message: &str) {
         self.metrics.batch_failed(kind);
+        self.totals.failed();
         if let Some(suppressed) = self.failure_lines.admit() {
             tracing::warn!(
                 model = %self.model, %kind, examples, suppressed, "a batch failed: {message}"

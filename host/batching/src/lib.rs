@@ -66,7 +66,7 @@ pub use policy::{BatchPolicy, Decision, FixedPolicy, LearnedPolicy, QueueView, R
 pub use reply::Answered;
 pub use runner::Runner;
 pub use serving::Replicas;
-pub use totals::Totals;
+pub use totals::{Spread, Totals};
 
 /// Locks a mutex whose holder never leaves it half changed: a panic elsewhere on a thread
 /// that held it is no reason to stop serving.

@@ -18,9 +18,41 @@ pub struct Totals {
     pub bytes: u64,
     /// The time they took, all together.
     pub run_time: Duration,
+    /// Bytes of the inputs of one batch.
+    pub batch_bytes: Spread,
+    /// The time that a batch took, in microseconds.
+    pub batch_micros: Spread,
+    /// Examples in one run of the model, whatever became of it.
+    pub run_examples: Spread,
+    /// The time of one run, whatever became of it, in whole milliseconds.
+    pub run_millis: Spread,
+    /// Runs that failed, wholly or for one of their rows.
+    pub failed_batches: u64,
     /// The time that examples waited from their arrival to the start of their batch, all
     /// together, whatever became of the batch.
     pub queue_wait: Duration,
+}
+
+/// How a number was spread: what Beam calls a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spread {
+    /// How many numbers there were.
+    pub count: u64,
+    /// All of them together.
+    pub sum: u64,
+    /// The smallest; zero before the first.
+    pub min: u64,
+    /// The largest.
+    pub max: u64,
+}
+
+/// A spread while it grows.
+#[derive(Debug)]
+struct Growing {
+    count: AtomicU64,
+    sum: AtomicU64,
+    min: AtomicU64,
+    max: AtomicU64,
 }
 
 /// The totals while they grow.
@@ -33,6 +65,92 @@ pub(crate) struct Running {
     bytes: AtomicU64,
     run_time_ns: AtomicU64,
     queue_wait_ns: AtomicU64,
+    batch_bytes: Growing,
+    batch_micros: Growing,
+    run_examples: Growing,
+    run_millis: Growing,
+    failed_batches: AtomicU64,
+}
+
+// === impl Totals ===
+
+impl Totals {
+    /// These batches and those.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let smallest = match (self.smallest, other.smallest) {
+            (0, only) | (only, 0) => only,
+            (one, two) => one.min(two),
+        };
+        Self {
+            batches: self.batches + other.batches,
+            examples: self.examples + other.examples,
+            largest: self.largest.max(other.largest),
+            smallest,
+            bytes: self.bytes + other.bytes,
+            run_time: self.run_time + other.run_time,
+            batch_bytes: self.batch_bytes.and(other.batch_bytes),
+            batch_micros: self.batch_micros.and(other.batch_micros),
+            run_examples: self.run_examples.and(other.run_examples),
+            run_millis: self.run_millis.and(other.run_millis),
+            failed_batches: self.failed_batches + other.failed_batches,
+            queue_wait: self.queue_wait + other.queue_wait,
+        }
+    }
+}
+
+// === impl Spread ===
+
+impl Spread {
+    /// These numbers and those.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self.count, other.count) {
+            (0, _) => other,
+            (_, 0) => self,
+            _ => Self {
+                count: self.count + other.count,
+                sum: self.sum.saturating_add(other.sum),
+                min: self.min.min(other.min),
+                max: self.max.max(other.max),
+            },
+        }
+    }
+}
+
+// === impl Growing ===
+
+impl Default for Growing {
+    fn default() -> Self {
+        Self {
+            count: AtomicU64::default(),
+            sum: AtomicU64::default(),
+            min: AtomicU64::new(u64::MAX),
+            max: AtomicU64::default(),
+        }
+    }
+}
+
+impl Growing {
+    fn add(&self, number: u64) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(number, Ordering::Relaxed);
+        self.min.fetch_min(number, Ordering::Relaxed);
+        self.max.fetch_max(number, Ordering::Relaxed);
+    }
+
+    fn spread(&self) -> Spread {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        match read(&self.count) {
+            0 => Spread::default(),
+            count => Spread {
+                count,
+                sum: read(&self.sum),
+                min: read(&self.min),
+                max: read(&self.max),
+            },
+        }
+    }
 }
 
 // === impl Running ===
@@ -48,6 +166,11 @@ impl Default for Running {
             bytes: zero(),
             run_time_ns: zero(),
             queue_wait_ns: zero(),
+            batch_bytes: Growing::default(),
+            batch_micros: Growing::default(),
+            run_examples: Growing::default(),
+            run_millis: Growing::default(),
+            failed_batches: zero(),
         }
     }
 }
@@ -62,6 +185,21 @@ impl Running {
         self.smallest.fetch_min(size, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.run_time_ns.fetch_add(nanos(took), Ordering::Relaxed);
+        self.batch_bytes.add(bytes);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.batch_micros.add(micros);
+    }
+
+    /// The model ran, whatever became of it.
+    pub(crate) fn ended(&self, examples: usize, took: Duration) {
+        self.run_examples.add(examples as u64);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.run_millis.add(millis);
+    }
+
+    /// A run failed, wholly or for a row.
+    pub(crate) fn failed(&self) {
+        self.failed_batches.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Examples waited for so long, all together.
@@ -83,6 +221,11 @@ impl Running {
             },
             bytes: read(&self.bytes),
             run_time: Duration::from_nanos(read(&self.run_time_ns)),
+            batch_bytes: self.batch_bytes.spread(),
+            batch_micros: self.batch_micros.spread(),
+            run_examples: self.run_examples.spread(),
+            run_millis: self.run_millis.spread(),
+            failed_batches: read(&self.failed_batches),
             queue_wait: Duration::from_nanos(read(&self.queue_wait_ns)),
         }
     }
@@ -102,18 +245,37 @@ mod tests {
         assert_eq!(running.totals(), Totals::default());
         let second = Duration::from_secs(1);
         for size in [3, 8, 5] {
-            running.ran(size, 10, second);
+            running.ran(size, 10 * size as u64, second);
+            running.ended(size, second);
             running.waited(second * 2);
         }
+        running.ended(4, second * 2);
+        running.failed();
+        let spread = |count, sum, min, max| Spread {
+            count,
+            sum,
+            min,
+            max,
+        };
         let expected = Totals {
             batches: 3,
             examples: 16,
             largest: 8,
             smallest: 3,
-            bytes: 30,
+            bytes: 160,
             run_time: second * 3,
+            batch_bytes: spread(3, 160, 30, 80),
+            batch_micros: spread(3, 3_000_000, 1_000_000, 1_000_000),
+            run_examples: spread(4, 20, 3, 8),
+            run_millis: spread(4, 5_000, 1_000, 2_000),
+            failed_batches: 1,
             queue_wait: second * 6,
         };
         assert_eq!(running.totals(), expected);
+        assert_eq!(expected.and(Totals::default()), expected);
+        assert_eq!(Totals::default().and(expected), expected);
+        let twice = expected.and(expected);
+        assert_eq!((twice.smallest, twice.failed_batches), (3, 2));
+        assert_eq!(twice.batch_bytes, spread(6, 320, 30, 80));
     }
 }

@@ -1,9 +1,12 @@
 //! The settings of models and of the registry, already out of the manifest.
 
+use crate::BoxError;
 use crate::tune::Tune;
 use consort_batching::Config as BatchingConfig;
-use consort_inference::{ModelName, Tensors};
+use consort_inference::{ModelName, Signature, Tensors};
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The shortest time between two looks at a watched file.
@@ -81,8 +84,15 @@ pub enum WarmUp {
     #[default]
     Zeros,
     /// These examples, which every version must be able to run on.
-    Rows(Vec<Tensors>),
+    Rows(WarmUpRows),
 }
+
+/// Examples to warm a model up with. They are fetched when a version is loaded, since it is
+/// the version that says what its tensors are.
+#[derive(Clone)]
+pub struct WarmUpRows(Arc<FetchRows>);
+
+type FetchRows = dyn Fn(&Signature) -> Result<Vec<Tensors>, BoxError> + Send + Sync;
 
 /// What the outputs on the warm-up examples are held against.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,6 +141,41 @@ pub enum ConfigError {
     /// A list of no versions.
     #[error("versions is an empty list; write \"latest\", \"all\" or some numbers")]
     NoVersions,
+}
+
+// === impl WarmUpRows ===
+
+impl WarmUpRows {
+    /// Rows that are fetched by a function of the model's signature. It is called on threads
+    /// where it may block.
+    pub fn new(
+        fetch: impl Fn(&Signature) -> Result<Vec<Tensors>, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(fetch))
+    }
+
+    pub(crate) fn fetch(&self, signature: &Signature) -> Result<Vec<Tensors>, BoxError> {
+        (self.0)(signature)
+    }
+}
+
+impl From<Vec<Tensors>> for WarmUpRows {
+    fn from(rows: Vec<Tensors>) -> Self {
+        Self::new(move |_| Ok(rows.clone()))
+    }
+}
+
+impl PartialEq for WarmUpRows {
+    /// Whether both are fetched from the same place.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for WarmUpRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WarmUpRows")
+    }
 }
 
 // === impl Source ===

@@ -8,6 +8,7 @@ use consort_inference::ModelName;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Why a model is not served.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,9 @@ pub enum LoadError {
     /// The model does not do on the warm-up examples what it promises.
     #[error("the model failed its warm-up: {0}")]
     WarmUp(#[from] WarmUpError),
+    /// There are no examples to warm the model up with.
+    #[error("the warm-up examples: {0}")]
+    WarmUpRows(#[source] BoxError),
     /// The batcher's configuration is not possible.
     #[error(transparent)]
     Batcher(#[from] StartError),
@@ -134,6 +138,9 @@ pub enum UpdateError {
     /// The new version cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The model is loaded on demand, and cannot be.
+    #[error(transparent)]
+    OnDemand(Arc<LoadError>),
     /// The version's name is taken.
     #[error("version \"{0}\" answers already; give the new one another version")]
     VersionInUse(String),

@@ -3,7 +3,7 @@
 use crate::LoadError;
 use crate::load::Loaded;
 use consort_batching::{Batcher, Config, Metrics};
-use consort_inference::{ModelHandler, ModelId};
+use consort_inference::{Call, Example, Failure, InferenceArgs, ModelHandler, ModelId, Tensors};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,6 +65,19 @@ impl Generation {
     /// How long loading took (Beam's `load_model_latency_milli_secs`).
     pub fn load_latency(&self) -> Duration {
         self.loaded.latency
+    }
+
+    /// Predicts, without arguments where the handler does not look at any: examples with
+    /// different ones do not share a batch.
+    pub(crate) async fn infer(
+        &self,
+        examples: Vec<Example>,
+        mut call: Call,
+    ) -> Vec<Result<Tensors, Failure>> {
+        if !self.handler().takes_args() {
+            call.args = InferenceArgs::new();
+        }
+        self.batcher.infer(examples, call).await
     }
 
     pub(crate) fn loaded(&self) -> &Arc<Loaded> {

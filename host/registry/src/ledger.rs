@@ -160,6 +160,13 @@ impl Ledger {
         self.accounts.get(name).map_or(0, |account| account.users)
     }
 
+    /// The model goes, because it was asked to.
+    pub(crate) fn leave(&mut self, name: &ModelName) {
+        if let Some(account) = self.accounts.get_mut(name) {
+            account.stage = Stage::Leaving;
+        }
+    }
+
     /// The model's bytes are free.
     pub(crate) fn remove(&mut self, name: &ModelName) {
         self.accounts.remove(name);

@@ -35,6 +35,7 @@ mod registry;
 mod shelf;
 mod status;
 mod tune;
+mod unload;
 mod update;
 mod versions;
 mod warm_up;
@@ -42,7 +43,7 @@ mod watch;
 
 pub use config::{
     Config, ConfigError, ModelConfig, OutputCheck, Source, Versions, WATCH_INTERVAL_MAX,
-    WATCH_INTERVAL_MIN, WarmUp,
+    WATCH_INTERVAL_MIN, WarmUp, WarmUpRows,
 };
 pub use digest::Sha256Digest;
 pub use error::{LoadError, NoRoom, UpdateError};

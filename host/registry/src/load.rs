@@ -196,7 +196,9 @@ fn warm_up(
     match &config.warm_up {
         WarmUp::Off => Ok(WarmUpReport::Off),
         WarmUp::Rows(rows) => {
-            run(rows)?;
+            let rows = rows.fetch(handler.signature());
+            let rows = rows.map_err(LoadError::WarmUpRows)?;
+            run(&rows)?;
             let examples = rows.len();
             Ok(WarmUpReport::Done { examples })
         }

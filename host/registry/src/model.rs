@@ -59,6 +59,8 @@ pub(crate) struct Served {
     /// Batches of those that have ended.
     past: Option<Totals>,
     pub(crate) stopping: bool,
+    /// Whether `current` only keeps the place of a model that is not in memory.
+    pub(crate) unloaded: bool,
 }
 
 /// Without a `max_batch_size` the batcher learns up to so many times the batch size that was
@@ -131,7 +133,7 @@ impl Recipe {
     }
 
     /// The versions that are to answer, the one for those who ask for none last.
-    fn targets(&self) -> Result<Vec<Target>, LoadError> {
+    pub(crate) fn targets(&self) -> Result<Vec<Target>, LoadError> {
         let ModelConfig { source, sha256, .. } = &*self.config;
         let (folder, serve) = match source {
             Source::Versions { folder, serve } => (folder, serve),
@@ -173,6 +175,7 @@ impl Model {
                 ending: Vec::new(),
                 past: None,
                 stopping: false,
+                unloaded: false,
             }),
             turn: tokio::sync::Mutex::default(),
             history: Mutex::default(),
@@ -189,7 +192,7 @@ impl Model {
             })?;
         }
         if let Some(interval) = model.recipe.config.watch_interval {
-            *lock(&model.watch) = Some(watch::start(&model, interval));
+            model.start_watch(watch::start(&model, interval));
         }
         Ok(model)
     }
@@ -239,8 +242,11 @@ impl Model {
     /// order. All are of the one version that is returned with them, and an update neither
     /// fails, repeats nor delays them.
     pub async fn infer(&self, examples: Vec<Example>, call: Call) -> Answered {
-        let held = self.hold();
-        let results = held.batcher().infer(examples, call).await;
+        let Some(held) = self.hold() else {
+            let results = examples.iter().map(|_| Err(self.absence())).collect();
+            return (results, self.id());
+        };
+        let results = held.infer(examples, call).await;
         (results, held.id().clone())
     }
 
@@ -252,7 +258,7 @@ impl Model {
         call: Call,
     ) -> Option<Answered> {
         let held = self.hold_version(version)?;
-        let results = held.batcher().infer(examples, call).await;
+        let results = held.infer(examples, call).await;
         Some((results, held.id().clone()))
     }
 
@@ -261,7 +267,7 @@ impl Model {
         let served = self.read();
         let live = served.others.values().chain(&served.ending);
         let totals = live.map(|one| one.batcher().totals()).chain(served.past);
-        totals.fold(served.current.batcher().totals(), add_totals)
+        totals.fold(served.current.batcher().totals(), Totals::and)
     }
 
     /// Bytes of all versions in memory, each once.
@@ -310,9 +316,7 @@ impl Model {
     /// Lets every version finish what is queued and refuses the rest; no update comes any
     /// more.
     pub async fn drain(&self) {
-        if let Some(watch) = lock(&self.watch).take() {
-            watch.abort();
-        }
+        self.stop_watch();
         let all: Vec<_> = {
             let mut served = self.write();
             served.stopping = true;
@@ -337,15 +341,16 @@ impl Model {
         self.served.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds what answers now. The hold begins under the lock under which versions are
+    /// Holds what answers now; `None` of an unloaded model. The hold begins under the lock under which versions are
     /// switched: whoever takes a version away afterwards sees it.
-    fn hold(&self) -> Held {
-        self.read().current.hold()
+    fn hold(&self) -> Option<Held> {
+        let served = self.read();
+        (!served.unloaded).then(|| served.current.hold())
     }
 
     fn hold_version(&self, version: &str) -> Option<Held> {
         let served = self.read();
-        if &*served.current.id().version == version {
+        if !served.unloaded && &*served.current.id().version == version {
             return Some(served.current.hold());
         }
         served.others.get(version).map(Generation::hold)
@@ -361,11 +366,21 @@ impl Model {
                 let mut served = model.write();
                 served.ending.retain(|one| !Arc::ptr_eq(one, &generation));
                 let totals = generation.batcher().totals();
-                served.past = Some(served.past.map_or(totals, |past| add_totals(past, totals)));
+                served.past = Some(served.past.map_or(totals, |past| past.and(totals)));
             }
             drop(generation);
             model.count();
         });
+    }
+
+    pub(crate) fn start_watch(&self, watch: AbortHandle) {
+        *lock(&self.watch) = Some(watch);
+    }
+
+    pub(crate) fn stop_watch(&self) {
+        if let Some(watch) = lock(&self.watch).take() {
+            watch.abort();
+        }
     }
 
     /// Brings the gauges up to date.
@@ -409,9 +424,7 @@ impl Model {
 
 impl Drop for Model {
     fn drop(&mut self) {
-        if let Some(watch) = lock(&self.watch).take() {
-            watch.abort();
-        }
+        self.stop_watch();
         self.set_counted(0, 0);
     }
 }
@@ -446,17 +459,4 @@ fn version_status(loaded: &Loaded) -> VersionStatus {
         load_latency: loaded.latency,
         warm_up: loaded.warm_up.clone(),
     }
-}
-
-fn add_totals(mut all: Totals, more: Totals) -> Totals {
-    if all.smallest == 0 || (more.smallest > 0 && more.smallest < all.smallest) {
-        all.smallest = more.smallest;
-    }
-    all.batches += more.batches;
-    all.examples += more.examples;
-    all.bytes += more.bytes;
-    all.run_time += more.run_time;
-    all.queue_wait += more.queue_wait;
-    all.largest = all.largest.max(more.largest);
-    all
 }

@@ -121,6 +121,38 @@ impl Registry {
         held.model().update(update).await
     }
 
+    /// Brings a model in: one on demand that is not in memory, or one that was unloaded. Of
+    /// a model that is in memory it brings a new version: see [`Model::update`].
+    pub async fn load_now(&self, name: &ModelName, update: Update) -> Result<Updated, UpdateError> {
+        if let Some(model) = self.model(name) {
+            return model.load_now(update).await;
+        }
+        if let Some(held) = self.shelf.held(name) {
+            return held.model().update(update).await;
+        }
+        let Some(recipe) = read(&self.declared).get(name).cloned() else {
+            return Err(UpdateError::Unknown(name.clone()));
+        };
+        let held = self.shelf.hold(&recipe).await;
+        let held = held.map_err(UpdateError::OnDemand)?;
+        if update == Update::default() {
+            return Ok(Updated::Loaded(held.id()));
+        }
+        held.model().update(update).await
+    }
+
+    /// Takes a model out of memory: see [`Model::unload`]. One on demand comes back when it
+    /// is next asked for.
+    pub async fn unload(&self, name: &ModelName) -> Result<(), UpdateError> {
+        if let Some(model) = self.model(name) {
+            return model.unload().await;
+        }
+        match self.shelf.dismiss_one(name) || read(&self.declared).contains_key(name) {
+            true => Ok(()),
+            false => Err(UpdateError::Unknown(name.clone())),
+        }
+    }
+
     /// Goes back to what a model was before its last update: see [`Model::rollback`].
     pub async fn rollback(&self, name: &ModelName) -> Result<Updated, UpdateError> {
         let held = self.in_memory(name)?;
@@ -157,7 +189,7 @@ impl Registry {
     }
 
     /// Whether a model of that name was loaded or declared.
-    pub(crate) fn knows(&self, name: &ModelName) -> bool {
+    pub fn knows(&self, name: &ModelName) -> bool {
         read(&self.models).contains_key(name) || read(&self.declared).contains_key(name)
     }
 

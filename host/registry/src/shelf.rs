@@ -42,6 +42,15 @@ enum Slot {
     Failed(Arc<LoadError>, Instant),
 }
 
+/// Why a model goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// Others need its bytes.
+    Room,
+    /// An operator asked for it.
+    Asked,
+}
+
 /// What a load gave to those who wait for it: a hold that they share until each has its
 /// own. `None` when everybody had left, so that it was not even tried.
 type Outcome = Result<Arc<InUse>, Option<Arc<LoadError>>>;
@@ -151,6 +160,17 @@ impl Shelf {
         };
         let model = model.clone();
         Some(self.use_in(&mut state, model))
+    }
+
+    /// Sees a model off, if it is in memory; false if it is not.
+    pub(crate) fn dismiss_one(self: &Arc<Self>, name: &ModelName) -> bool {
+        let mut state = lock(&self.state);
+        let is_ready = matches!(state.slots.get(name), Some(Slot::Ready(_)));
+        if is_ready {
+            state.ledger.leave(name);
+            self.dismiss(&mut state, vec![name.clone()], Reason::Asked);
+        }
+        is_ready
     }
 
     /// Loads nothing more, and lets every model finish what is queued.
@@ -281,7 +301,7 @@ impl Shelf {
                 }
                 match state.ledger.reserve(name, bytes, recipe.config.pinned) {
                     Room::Taken => return Ok(true),
-                    Room::Later(leaving) => self.dismiss(&mut state, leaving),
+                    Room::Later(leaving) => self.dismiss(&mut state, leaving, Reason::Room),
                     Room::NotNow => {}
                     Room::Never(never) => return Err(never.into()),
                 }
@@ -300,7 +320,7 @@ impl Shelf {
                 let mut state = lock(&self.state);
                 match state.ledger.resize(name, bytes) {
                     Room::Taken => return Ok(true),
-                    Room::Later(leaving) => self.dismiss(&mut state, leaving),
+                    Room::Later(leaving) => self.dismiss(&mut state, leaving, Reason::Room),
                     Room::NotNow => return Ok(false),
                     Room::Never(never) => return Err(never.into()),
                 }
@@ -310,7 +330,7 @@ impl Shelf {
     }
 
     /// Takes models out of use and sees them off in the background.
-    fn dismiss(self: &Arc<Self>, state: &mut State, names: Vec<ModelName>) {
+    fn dismiss(self: &Arc<Self>, state: &mut State, names: Vec<ModelName>, why: Reason) {
         for name in names {
             let slot = state.slots.insert(name.clone(), Slot::Leaving);
             let Some(Slot::Ready(model)) = slot else {
@@ -325,8 +345,13 @@ impl Shelf {
                     state.slots.remove(&name);
                     state.ledger.remove(&name);
                 }
-                shelf.metrics.evictions.inc();
-                tracing::info!(model = %name, "model made room for others");
+                match why {
+                    Reason::Asked => tracing::info!(model = %name, "model unloaded"),
+                    Reason::Room => {
+                        shelf.metrics.evictions.inc();
+                        tracing::info!(model = %name, "model made room for others");
+                    }
+                }
                 shelf.tell_change();
             });
         }
@@ -436,7 +461,7 @@ impl Account {
         {
             let mut state = lock(&shelf.state);
             match state.ledger.resize(&self.name, bytes) {
-                Room::Later(leaving) => shelf.dismiss(&mut state, leaving),
+                Room::Later(leaving) => shelf.dismiss(&mut state, leaving, Reason::Room),
                 Room::NotNow | Room::Never(_) => state.ledger.set(&self.name, bytes),
                 Room::Taken => {}
             }

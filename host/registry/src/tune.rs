@@ -168,7 +168,11 @@ pub(crate) fn find(
     let (first, latency) = load(guess.threads)?;
     let rows = match (&config.warm_up, &config.source) {
         (_, Source::Remote) => Err("the model runs elsewhere"),
-        (WarmUp::Rows(rows), _) if !rows.is_empty() => Ok(rows.clone()),
+        (WarmUp::Rows(rows), _) => match rows.fetch(first.signature()) {
+            Ok(rows) if !rows.is_empty() => Ok(rows),
+            Ok(_) => Err("there is no warm-up example"),
+            Err(error) => return Err(LoadError::WarmUpRows(error)),
+        },
         _ => warm_up::zeros(first.signature())
             .map(|row| vec![row])
             .ok_or("there is no warm-up example, and none can be made up for axes of any length"),

@@ -35,6 +35,8 @@ pub enum Updated {
     },
     /// The version that was asked for answers already.
     Unchanged(ModelId),
+    /// The model was not in memory and answers now.
+    Loaded(ModelId),
 }
 
 // === impl Update ===
@@ -89,6 +91,17 @@ pub(crate) fn numbered(version: u64, entry: &std::path::Path) -> Result<Target, 
         version: Some(version.to_string()),
         sha256: None,
     })
+}
+
+// === impl Updated ===
+
+impl Updated {
+    /// What answers now.
+    pub fn id(&self) -> &ModelId {
+        match self {
+            Self::Switched { to: id, .. } | Self::Unchanged(id) | Self::Loaded(id) => id,
+        }
+    }
 }
 
 // === impl Model ===
@@ -306,8 +319,11 @@ impl Model {
         }
         let old = std::mem::replace(&mut served.current, next);
         let from = old.id().clone();
-        served.previous = self.config().keep_previous.then(|| old.loaded().clone());
-        if self.config().source.keeps_versions() {
+        // What only kept the place is nothing to go back to.
+        let was_loaded = !std::mem::take(&mut served.unloaded);
+        let keep = was_loaded && self.config().keep_previous;
+        served.previous = keep.then(|| old.loaded().clone());
+        if was_loaded && self.config().source.keeps_versions() {
             served.others.insert(from.version.clone(), old);
         } else {
             served.ending.push(old.clone());
@@ -335,7 +351,7 @@ impl Model {
         let name = self.name().as_str();
         let metrics = &self.recipe.metrics;
         match &result {
-            Ok(Updated::Unchanged(_)) => {}
+            Ok(Updated::Unchanged(_) | Updated::Loaded(_)) => {}
             Ok(Updated::Switched { from, to }) => {
                 let rolled_back = trigger == Trigger::Rollback;
                 let mut history = lock(&self.history);

@@ -187,7 +187,7 @@ async fn given_examples_must_work() {
     let error = async |words: &str, check: OutputCheck| {
         shop.write("m", &format!("5 {words}"));
         let mut config = shop.config("m");
-        config.warm_up = WarmUp::Rows(vec![crate::fake::input(0), crate::fake::input(2)]);
+        config.warm_up = WarmUp::Rows(vec![crate::fake::input(0), crate::fake::input(2)].into());
         config.update_check = check;
         let loaded = shop.registry.load(config, shop.loader()).await;
         loaded.err().unwrap().to_string()

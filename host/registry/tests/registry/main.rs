@@ -12,5 +12,6 @@ mod loading;
 mod maps;
 mod memory;
 mod tuning;
+mod unloading;
 mod updates;
 mod watching;

@@ -132,6 +132,63 @@ async fn a_file_for_each_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_named_models_under_a_budget() {
+    const MODELS: i64 = 300;
+    let shop = Workshop::with(Config {
+        model_bytes_max: Some(1_000),
+        ..Config::default()
+    });
+    let named = |number: i64| format!("m{number}");
+    let mut keys = Vec::new();
+    for number in 0..MODELS {
+        shop.write(&named(number), &format!("{number:<100}"));
+        let mut model = shop.config(&named(number));
+        // One in a hundred stays, once it is loaded.
+        model.pinned = number % 100 == 7;
+        shop.registry.declare(model, shop.loader()).unwrap();
+        keys.push((KeyPattern::new(&format!("k{number}")), name(&named(number))));
+    }
+    let config = ModelMapConfig {
+        keys,
+        ..config(&[], None)
+    };
+    let map = Arc::new(open(&shop, config).await);
+    assert_eq!(shop.seen.loads(), 1, "one, to know what all read and write");
+    let calls = (0..4).map(|call: i64| {
+        let map = map.clone();
+        tokio::spawn(async move {
+            for number in (0..MODELS).map(|number| (number * 7 + call * 75) % MODELS) {
+                let asked = vec![keyed(&format!("k{number}"), 5)];
+                let results = map.infer(asked, Call::default()).await;
+                let prediction = results[0].as_ref().unwrap();
+                assert_eq!(prediction.model_id.to_string(), format!("m{number}:1"));
+                assert_eq!(number, self::number(&prediction.outputs, "made"));
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    assert!(shop.seen.bytes_max.load(Ordering::SeqCst) <= 1_000);
+    let in_memory: Vec<String> = shop
+        .registry
+        .models()
+        .iter()
+        .map(|model| model.name().to_string())
+        .collect();
+    assert!(in_memory.len() <= 10, "{in_memory:?}");
+    for pinned in ["m7", "m107", "m207"] {
+        assert!(in_memory.iter().any(|name| name == pinned), "{in_memory:?}");
+    }
+    let evictions: i64 = shop
+        .metric("consort_model_evictions_total")
+        .parse()
+        .unwrap();
+    assert!(evictions >= MODELS - 10, "{evictions}");
+    assert_eq!(shop.seen.loads() as i64 - evictions, in_memory.len() as i64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_models_under_a_budget() {
     const MODELS: i64 = 300;
     let shop = Workshop::with(Config {

@@ -101,7 +101,7 @@ async fn a_model_that_cannot_be_tried_gets_a_guess() {
     shop.write("n", "1 no-zeros");
     let mut config = shop.config("n");
     config.tune = Some(tune(&shop));
-    config.warm_up = WarmUp::Rows(vec![crate::fake::input(5)]);
+    config.warm_up = WarmUp::Rows(vec![crate::fake::input(5)].into());
     let model = shop.load(config).await;
     assert!(matches!(model.tuning(), Some(TuneReport::Measured(_))));
 }
