@@ -163,6 +163,11 @@ impl Caller {
         }
     }
 
+    /// Lines of so many examples are ready, so long after they were let in.
+    pub(crate) fn ready(&self, examples: usize, latency: Duration) {
+        self.lock_metrics().end_to_end(examples, latency);
+    }
+
     /// Whether a full queue is worth another try: it has not been full for too long since
     /// this chunk was first asked, or since the job's last answer.
     fn is_patient(&self, started: Instant) -> bool {

@@ -1,6 +1,6 @@
 //! What a job may use, each limit by name.
 
-use crate::{Columns, FileTensors, Format, Sample};
+use crate::{Columns, FileTensors, Format, Pace, Sample};
 use consort_inference::TenantId;
 use std::time::Duration;
 
@@ -82,6 +82,8 @@ pub struct Config {
     pub queue_full_patience: Duration,
     /// Whether a progress bar may be drawn.
     pub progress: Progress,
+    /// Where the job waits for whoever runs it; `None`, the default: nowhere.
+    pub pace: Option<Pace>,
 }
 
 /// When a progress bar is drawn on standard error.
@@ -157,6 +159,7 @@ impl Default for Config {
             write_grace: Duration::from_secs(10),
             queue_full_patience: Duration::from_secs(60),
             progress: Progress::Auto,
+            pace: None,
         }
     }
 }

@@ -26,6 +26,9 @@ pub(crate) struct CallMetrics {
     pub(crate) examples: Distribution,
     /// How long a call took, waiting included, in microseconds.
     pub(crate) latency_micros: Distribution,
+    /// How long an example took from the moment it was let in until its line was ready, in
+    /// microseconds.
+    pub(crate) end_to_end_micros: Distribution,
     /// Examples that were tried again after they had failed in passing.
     pub(crate) retries: u64,
 }
@@ -35,14 +38,22 @@ pub(crate) struct CallMetrics {
 impl Distribution {
     /// Takes in one more number.
     pub fn add(&mut self, number: u64) {
+        self.add_many(number, 1);
+    }
+
+    /// Takes in the same number several times.
+    pub fn add_many(&mut self, number: u64, times: u64) {
+        if times == 0 {
+            return;
+        }
         self.min = if self.count == 0 {
             number
         } else {
             self.min.min(number)
         };
         self.max = self.max.max(number);
-        self.sum = self.sum.saturating_add(number);
-        self.count += 1;
+        self.sum = self.sum.saturating_add(number.saturating_mul(times));
+        self.count += times;
     }
 
     fn to_json(self) -> Value {
@@ -65,6 +76,12 @@ impl CallMetrics {
         self.examples.add(examples as u64);
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.latency_micros.add(micros);
+    }
+
+    /// Takes in examples whose lines are ready at the same time.
+    pub(crate) fn end_to_end(&mut self, examples: usize, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.end_to_end_micros.add_many(micros, examples as u64);
     }
 }
 
@@ -93,6 +110,7 @@ pub(crate) fn to_json(summary: &Summary) -> Value {
     for (name, distribution) in [
         ("call_examples", &calls.examples),
         ("call_latency_micro_secs", &calls.latency_micros),
+        ("end_to_end_latency_micro_secs", &calls.end_to_end_micros),
     ] {
         distributions.insert(name.to_owned(), distribution.to_json());
     }
@@ -113,5 +131,6 @@ pub(crate) fn to_json(summary: &Summary) -> Value {
         "examples_per_sec": summary.examples_per_second(),
         "counters": counters,
         "distributions": distributions,
+        "families": summary.families,
     })
 }

@@ -11,7 +11,7 @@ use crate::source::{Chunk, SourceError, SourceState};
 use crate::start::{self, Beginning, Begun, Named};
 use crate::task::{Abandon, Admission, Fatal, Stations};
 use crate::writer::{self, Tally, Verdict, WriteEnd, WriterHandle};
-use crate::{Config, Ended, JobError, Outputs, Source, Summary};
+use crate::{Config, Ended, JobError, Outputs, Pace, Source, Summary};
 use consort_inference::Endpoint;
 use std::io;
 use std::pin::pin;
@@ -74,6 +74,9 @@ pub async fn run(
         }
     };
     bar.resume(resumed);
+    if let Some(pace) = &config.pace {
+        pace.resume(resumed);
+    }
     let bar = Arc::new(bar);
     let state = Arc::new(SourceState::default());
     let _stop = StopOnDrop(state.clone());
@@ -145,6 +148,7 @@ struct Feed {
     pending: Option<Chunk>,
     examples: Arc<Semaphore>,
     text: Budget,
+    pace: Option<Pace>,
     open: bool,
 }
 
@@ -199,6 +203,7 @@ impl Feed {
             pending: None,
             examples: Arc::new(Semaphore::new(config.inflight_max.max(1))),
             text: Budget::new(config.inflight_bytes_max),
+            pace: config.pace.clone(),
             open: true,
         }
     }
@@ -212,6 +217,9 @@ impl Feed {
         let Some(chunk) = &self.pending else {
             return Ok(None);
         };
+        if let Some(pace) = &self.pace {
+            pace.wait().await;
+        }
         let count = u32::try_from(chunk.body.len()).unwrap_or(u32::MAX);
         let examples = self.examples.clone().acquire_many_owned(count).await;
         let text = self.text.acquire(chunk.body.byte_len()).await;
@@ -323,10 +331,17 @@ impl Job {
         };
         let sequence = self.chunks_read;
         self.chunks_read += 1;
-        self.read += chunk.body.len() as u64;
-        let stations = self.stations.clone();
+        let count = chunk.body.len();
+        self.read += count as u64;
+        let (stations, pace) = (self.stations.clone(), self.feed.pace.clone());
+        if let Some(pace) = &pace {
+            pace.let_in(count);
+        }
         self.tasks.spawn(async move {
             let (lines, fatal) = stations.pass(sequence, chunk, admission).await?;
+            if let Some(pace) = pace {
+                pace.answered(count);
+            }
             // Without a writer the job has ended, and says so itself.
             let _ = finished.send(lines).await;
             Ok(fatal)

@@ -3,6 +3,7 @@
 use crate::metrics::{self, CallMetrics, Distribution};
 use crate::sink::Replacement;
 use consort_inference::{FailureKind, StageKind};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub struct Summary {
     pub(crate) calls: CallMetrics,
     pub(crate) counters: Vec<(String, u64)>,
     pub(crate) distributions: Vec<(String, Distribution)>,
+    pub(crate) families: Value,
     lines: Vec<(String, String)>,
 }
 
@@ -112,6 +114,7 @@ impl Summary {
             calls: CallMetrics::default(),
             counters: Vec::new(),
             distributions: Vec::new(),
+            families: Value::Object(Map::new()),
             lines: Vec::new(),
         }
     }
@@ -158,11 +161,17 @@ impl Summary {
         self.distributions.push((name.into(), distribution));
     }
 
+    /// Sets what [`Summary::to_json`] has as `families`: everything that was measured, as
+    /// only the caller knows it.
+    pub fn set_families(&mut self, families: Map<String, Value>) {
+        self.families = Value::Object(families);
+    }
+
     /// The summary as a JSON object. Counters and distributions have the names and units
     /// of Apache Beam's RunInference where it has them: `num_inferences`,
     /// `failed_preprocessing`, `failed_inferences`, `failed_postprocessing`; beside them
-    /// `retries`, `call_examples` and `call_latency_micro_secs` (of calls, waiting
-    /// included).
+    /// `retries`, `call_examples`, `call_latency_micro_secs` (of calls, waiting included)
+    /// and `end_to_end_latency_micro_secs` (of examples, from the input to the line).
     pub fn to_json(&self) -> String {
         format!("{:#}\n", metrics::to_json(self))
     }

@@ -9,6 +9,7 @@ use consort_inference::{Example, Failure, FailureKind, Key, TenantId};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinError;
+use tokio::time::Instant;
 
 /// Tells all tasks of a job to give up what they wait for.
 #[derive(Debug, Clone)]
@@ -90,6 +91,7 @@ impl Stations {
             rows: chunk.rows_end,
             listing: chunk.listing,
         };
+        let begin = Instant::now();
         let body = Arc::new(chunk.body);
         let Loaded { rows, held } = self.loader.load(&body).await?;
         let mut keys = Vec::with_capacity(rows.len());
@@ -158,6 +160,9 @@ impl Stations {
                     }
                 }
             }
+        }
+        if let Some(caller) = &self.caller {
+            caller.ready(keys.len(), begin.elapsed());
         }
         let finished = Finished {
             sequence,

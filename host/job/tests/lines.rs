@@ -3,9 +3,11 @@
 #[cfg(test)]
 mod fake;
 
-use consort_inference::{Datatype, FailureKind, StageKind, TensorSpec};
-use consort_job::{Config, Ended};
+use consort_inference::{Datatype, FailureKind, StageKind, Tensor, TensorSpec, Tensors};
+use consort_job::{Config, Ended, Pace};
 use fake::{Room, config, double, echo, files_config, golden, jsonl, keys, number, numbers};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 #[tokio::test]
@@ -146,4 +148,45 @@ async fn an_empty_source_is_a_complete_job() {
         assert_eq!((summary.examples(), summary.ended), (0, Ended::Complete));
         assert!(room.predictions().is_empty() && room.dead_letters().is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_happens_between_two_examples_is_between_their_lines() {
+    let room = Room::new();
+    let version = Arc::new(AtomicI64::new(1));
+    let answering = {
+        let version = version.clone();
+        fake::Fake::new(vec![fake::spec("x", Datatype::Int64)], move |_| {
+            let made = Tensor::from_slice(vec![1], &[version.load(Ordering::SeqCst)]).unwrap();
+            Ok(Tensors::from_named([("made".into(), made)]).unwrap())
+        })
+    };
+    let (mut keeper, pace) = Pace::new();
+    let config = Config {
+        call_examples_max: Some(5),
+        pace: Some(pace),
+        ..config()
+    };
+    let keeping = tokio::spawn(async move {
+        keeper.stop_at(20);
+        assert!(keeper.reached(20).await);
+        assert_eq!(keeper.answered(), 20, "nothing more is let in");
+        version.store(2, Ordering::SeqCst);
+        keeper.let_on();
+        // The job has fewer.
+        assert!(!keeper.reached(1_000).await);
+    });
+    let summary = room.run(answering, jsonl(numbers(0..100)), config).await;
+    assert_eq!(summary.unwrap().predictions, 100);
+    keeping.await.unwrap();
+    let made_by = |version: i64| {
+        let mark = format!("\"made\": {version}");
+        let lines = room.predictions();
+        let lines: Vec<String> = lines
+            .into_iter()
+            .filter(|line| line.contains(&mark))
+            .collect();
+        keys(&lines).len()
+    };
+    assert_eq!((made_by(1), made_by(2)), (20, 80));
 }
