@@ -4,17 +4,20 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::quiet::{Given, refuse_idle};
 use super::{BYTES_MAX, COUNT_MAX, TIME_MS_MAX};
 use crate::place::Located;
+use crate::report::Report;
 use crate::rule::number::{Bytes, Flag, Whole};
 use crate::rule::text::{ADDRESS, FOLDER};
-use crate::section::{Default, Optional, OwnName, independent, section};
+use crate::section::{Checked, Default, Optional, OwnName, independent, section};
 
 section! {
     /// The models in memory.
     pub struct Registry {
-        /// The most bytes of models that are loaded on demand, together; what was used longest
-        /// ago goes first. Without it, as many as there are.
+        /// The most bytes of models that are loaded on demand, together: those of a model map's
+        /// `path`, and with this key also those that its `keys` name. What was used longest ago
+        /// goes first. Without it, as many as there are.
         pub model_bytes_max: Option<Located<u64>> = Optional(Bytes::new(1, BYTES_MAX));
         /// How long each model may be tried out for the best `replicas` and `threads` where
         /// they are `auto`, in milliseconds.
@@ -39,6 +42,13 @@ section! {
         /// The IP address and port; `0.0.0.0` and `[::]` stand for all addresses, port 0
         /// for any free one.
         pub listen: Located<SocketAddr> = Default(ADDRESS, "\"127.0.0.1:8000\"");
+        /// Whether operators may load, unload and roll back models by
+        /// `POST /v2/repository/models/NAME/load`, `/unload` and `/rollback`. Whoever reaches
+        /// the address may call them.
+        pub admin: Located<bool> = Default(Flag, "false");
+        /// The IP address and port for these calls alone. They are then refused on `listen`;
+        /// everything else is served on both.
+        pub admin_listen: Option<Located<SocketAddr>> = Optional(ADDRESS);
         /// The largest request body, compressed and decompressed alike.
         pub body_bytes_max: Located<u64> = Default(Bytes::new(1, BYTES_MAX), "\"64 MiB\"");
         /// All request bodies held at once, with what is decoded from them.
@@ -138,4 +148,18 @@ section! {
     }
 }
 
-independent!(Registry, Tenant, Server, Job, Sandbox, Cache);
+independent!(Registry, Tenant, Job, Sandbox, Cache);
+
+// === impl Server ===
+
+impl Checked for Server {
+    type Keys = Self;
+
+    fn check(server: Self, report: &mut Report) -> Option<Self> {
+        if !*server.admin && !report.doubts(&server.admin) {
+            let keys = [("admin_listen", server.admin_listen.given())];
+            refuse_idle(&keys, "unless admin = true", "add admin = true", report);
+        }
+        Some(server)
+    }
+}

@@ -17,7 +17,8 @@ section! {
         /// Where the table is.
         pub place: Place = OwnPlace;
         /// Models by key, or by pattern of keys: `*` stands for any text, `?` for one
-        /// character.
+        /// character. With `[registry] model_bytes_max` these models are loaded when they are
+        /// first needed, unless they have a handler or plugins are granted them.
         pub keys: Located<Vec<Named<String>>> =
             Default(Map { keys: KEY, item: Keyed(NAME) }, "{}");
         /// A model file for each key, loaded when the key first comes; `{key}` stands for the

@@ -110,10 +110,12 @@ section! {
         /// A plugin in the role model-handler: it makes batches of examples, runs the model on
         /// them and takes the outputs apart. Without it rows are stacked.
         pub handler: Option<Located<String>> = Optional(NAME);
-        /// Whether the model stays in memory when `[registry] model_bytes_max` is reached.
+        /// Whether the model, once it is loaded, stays in memory when `[registry]
+        /// model_bytes_max` is reached.
         pub pinned: Located<bool> = Default(Flag, "false");
         /// A file of examples, one JSON object a line, that the model runs before it answers
-        /// anybody; every update must be able to. Without it, one example of zeros.
+        /// anybody; every update must be able to. Lines are those of `consort run`:
+        /// `{"inputs": {...}}`, or the inputs by name. Without it, one example of zeros.
         pub warm_up: Option<Located<PathBuf>> = Optional(EXAMPLES);
         /// Whether the file, or the folder of versions, is looked at again and again, and
         /// what is new takes over.
@@ -165,7 +167,8 @@ section! {
         pub token_env: Option<Located<String>> = Optional(VARIABLE);
         /// The file that holds it.
         pub token_file: Option<Located<PathBuf>> = Optional(SECRET);
-        /// The input tensors, which a server with `protocol = "vertex"` cannot say itself.
+        /// The input tensors, which a server with `protocol = "vertex"` cannot say itself; and
+        /// neither can a TorchScript file, whose inputs stand here in the order of `forward`.
         pub inputs: Option<Located<Vec<TensorKeys>>> =
             Optional(Repeated { max: TENSORS_MAX, of: Table::new() });
         /// The output tensors, likewise.

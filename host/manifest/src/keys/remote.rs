@@ -113,8 +113,6 @@ fn check_local(model: &Model, report: &mut Report) {
         ("protocol", model.protocol.given()),
         ("remote_name", model.remote_name.given()),
         ("remote_version", model.remote_version.given()),
-        ("inputs", model.inputs.given()),
-        ("outputs", model.outputs.given()),
         ("retries_max", model.retries_max.given()),
         ("retry_backoff_ms", model.retry_backoff_ms.given()),
         ("request_timeout_ms", model.request_timeout_ms.given()),
@@ -135,6 +133,30 @@ fn check_local(model: &Model, report: &mut Report) {
         ("token_file", model.token_file.given()),
     ];
     refuse_beside_runtime(&keys, model, report);
+    if *model.runtime == ModelRuntime::PyTorch {
+        require_tensors(model, model.runtime.place, "runtime = \"pytorch\"", report);
+        for tensors in [&model.inputs, &model.outputs].into_iter().flatten() {
+            check_names(tensors, report);
+        }
+    } else {
+        let keys = [
+            ("inputs", model.inputs.given()),
+            ("outputs", model.outputs.given()),
+        ];
+        refuse_beside_runtime(&keys, model, report);
+    }
+}
+
+/// Some models do not say themselves what their tensors are.
+fn require_tensors(model: &Model, place: Place, because: &str, report: &mut Report) {
+    for (key, tensors) in [("inputs", &model.inputs), ("outputs", &model.outputs)] {
+        if tensors.is_none() {
+            let message = format!("{because} needs the key `{key}`");
+            let help =
+                format!("add {key} = [{{ name = \"x\", datatype = \"FP32\", shape = [16] }}]");
+            report.missing(place, message, help);
+        }
+    }
 }
 
 fn check_remote(model: &Model, report: &mut Report) {
@@ -163,15 +185,7 @@ fn check_remote(model: &Model, report: &mut Report) {
             refuse_idle(&keys, "with protocol = \"oip\"", help, report);
         }
         RemoteProtocol::Vertex => {
-            for (key, tensors) in [("inputs", &model.inputs), ("outputs", &model.outputs)] {
-                if tensors.is_none() {
-                    let message = format!("protocol = \"vertex\" needs the key `{key}`");
-                    let help = format!(
-                        "add {key} = [{{ name = \"x\", datatype = \"FP32\", shape = [16] }}]"
-                    );
-                    report.missing(model.protocol.place, message, help);
-                }
-            }
+            require_tensors(model, model.protocol.place, "protocol = \"vertex\"", report);
             let keys = [
                 ("remote_name", model.remote_name.given()),
                 ("remote_version", model.remote_version.given()),
