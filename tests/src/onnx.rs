@@ -17,6 +17,12 @@ pub fn plus(number: f32) -> Vec<u8> {
     model(graph)
 }
 
+/// The same in a file that is about `padding` bytes larger.
+pub fn padded(number: f32, padding: usize) -> Vec<u8> {
+    let words = Message::new().text(6, &" ".repeat(padding));
+    [plus(number), words.0].concat()
+}
+
 /// What a tokens' model looks like: `input_ids` and `attention_mask` in, `doubled` (the ids
 /// twice) and `count` (of what the mask lets through) out.
 pub fn tokens() -> Vec<u8> {

@@ -20,6 +20,8 @@ pub struct Server {
     log: Option<JoinHandle<String>>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where else it says that it listens.
+    others: Receiver<SocketAddr>,
 }
 
 impl Server {
@@ -63,6 +65,7 @@ impl Server {
                 child,
                 log,
                 address,
+                others: addresses,
             },
             Err(_) => {
                 let _ = child.kill();
@@ -83,6 +86,17 @@ impl Server {
         body: &[u8],
     ) -> Response {
         http::request(self.address, method, path, headers, body).expect("the server answers")
+    }
+
+    /// The next address that it says it listens on.
+    pub fn other_address(&self) -> SocketAddr {
+        let address = self.others.recv_timeout(START_LIMIT);
+        address.expect("the server names another address")
+    }
+
+    /// Posts a body.
+    pub fn post(&self, path: &str, body: &str) -> Response {
+        self.request("POST", path, &[], body.as_bytes())
     }
 
     /// Asks with GET.

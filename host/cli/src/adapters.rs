@@ -19,8 +19,8 @@ pub(crate) struct GlueHandler {
     /// The name by which the plugin was granted the model.
     model: String,
     described: ModelHandlerDescription,
-    /// The model itself: what it holds and what it is.
-    inner: Arc<dyn ModelHandler>,
+    /// What the model itself is.
+    platform: String,
     runtime: Handle,
 }
 
@@ -53,6 +53,10 @@ impl ModelHandler for Namespaced {
         &self.namespace
     }
 
+    fn takes_args(&self) -> bool {
+        self.handler.takes_args()
+    }
+
     fn model_byte_size(&self) -> u64 {
         self.handler.model_byte_size()
     }
@@ -77,6 +81,10 @@ impl ModelHandler for RemoteHandler {
         self.remote.batch_hints()
     }
 
+    fn takes_args(&self) -> bool {
+        true
+    }
+
     /// Its bytes are not on this machine.
     fn model_byte_size(&self) -> u64 {
         0
@@ -94,7 +102,7 @@ impl GlueHandler {
     pub(crate) fn new(
         plugin: Arc<Plugin>,
         model: &str,
-        inner: Arc<dyn ModelHandler>,
+        platform: String,
         runtime: Handle,
     ) -> Result<Self, consort_plugin::NotThisModel> {
         let mut described = plugin.model_handler(model)?.clone();
@@ -104,7 +112,7 @@ impl GlueHandler {
             plugin,
             model: model.to_owned(),
             described,
-            inner,
+            platform,
             runtime,
         })
     }
@@ -124,12 +132,16 @@ impl ModelHandler for GlueHandler {
         self.described.hints.clone()
     }
 
+    fn takes_args(&self) -> bool {
+        true
+    }
+
     /// The model itself is counted under its own name.
     fn model_byte_size(&self) -> u64 {
         0
     }
 
     fn platform(&self) -> &str {
-        self.inner.platform()
+        &self.platform
     }
 }

@@ -147,6 +147,11 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) include_example: bool,
 
+    /// Follow updates of models in a file of JSON lines, or a FIFO, as it grows:
+    /// {"model": NAME, "path": FILE, "version": ..., "sha256": ..., "after": EXAMPLES}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) updates: Option<PathBuf>,
+
     /// Write the figures of the summary as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Option<PathBuf>,

@@ -238,7 +238,11 @@ impl Assembly<'_> {
                 continue;
             };
             match ModelMap::open(registry.clone(), config).await {
-                Ok(map) => self.add_map(parts, entry, Arc::new(map)),
+                Ok(map) => {
+                    let map = Arc::new(map);
+                    self.add_map(parts, entry, map.clone());
+                    self.add_on_demand(parts, registry, entry, &map).await;
+                }
                 // A model that did not load is a problem already.
                 Err(MapError::Unknown(_)) => {}
                 Err(error) => self.problem(entry.place, error.to_string(), ""),
@@ -253,6 +257,48 @@ impl Assembly<'_> {
         let named = |single| (entry.name.to_string(), single);
         parts.served.extend(single.map(named));
         parts.maps.insert(entry.name.to_string(), map);
+    }
+
+    /// Adds the models of a map that are loaded on demand, each as a map in which all keys are
+    /// its own. What they read and write is what all models of the map do.
+    async fn add_on_demand(
+        &mut self,
+        parts: &mut Parts,
+        registry: &Arc<Registry>,
+        map: &manifest::ModelMap,
+        opened: &ModelMap,
+    ) {
+        for entry in &self.file.manifest.models {
+            let by_key = map.keys.iter().any(|key| *key.value == *entry.name);
+            let is_there = parts.served.contains_key(entry.name.as_str());
+            if !by_key || is_there || !self.is_on_demand(entry) {
+                continue;
+            }
+            let Ok(name) = ModelName::from_str(&entry.name) else {
+                continue;
+            };
+            let config = ModelMapConfig {
+                signature: Some(opened.signature().clone()),
+                default: Some(name.clone()),
+                ..ModelMapConfig::new(name, entry.version.as_str())
+            };
+            let own = match ModelMap::open(registry.clone(), config).await {
+                Ok(own) => own,
+                // It was not declared, which is a problem already.
+                Err(MapError::Unknown(_)) => continue,
+                Err(error) => {
+                    self.problem(entry.place, error.to_string(), "");
+                    continue;
+                }
+            };
+            let id = ModelId::new(entry.name.as_str(), entry.version.as_str());
+            let has_batch_axis = *entry.batching == Batching::On;
+            let platform = own.platform().to_owned();
+            let step = Arc::new(MapStep::new(Arc::new(own)));
+            if let Some(single) = self.one_step(&entry.name, id, &platform, has_batch_axis, step) {
+                parts.served.insert(entry.name.to_string(), single);
+            }
+        }
     }
 
     fn map_config(&mut self, entry: &manifest::ModelMap) -> Option<ModelMapConfig> {

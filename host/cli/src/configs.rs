@@ -107,10 +107,8 @@ pub(crate) fn model(
     Ok(consort_registry::ModelConfig {
         watch_interval: model.watch.then_some(watch_interval),
         pinned: *model.pinned,
-        update_check: match *model.update_check {
-            manifest::UpdateCheck::Outputs => consort_registry::OutputCheck::Signature,
-            manifest::UpdateCheck::Finite => consort_registry::OutputCheck::Finite,
-        },
+        warm_up: warm_up(file, model),
+        update_check: update_check(model),
         sha256: model.sha256.as_ref().map(|digest| digest.to_string()),
         batching: batching(model, &file.manifest.tenants),
         ..consort_registry::ModelConfig::new(
@@ -119,6 +117,37 @@ pub(crate) fn model(
             source,
         )
     })
+}
+
+/// What a model runs on before it answers anybody: the lines of a file, read again for each
+/// version, or zeros.
+pub(crate) fn warm_up(file: &ManifestFile, model: &manifest::Model) -> consort_registry::WarmUp {
+    let Some(path) = &model.warm_up else {
+        return consort_registry::WarmUp::default();
+    };
+    let path = file.resolve(path);
+    consort_registry::WarmUp::Rows(consort_registry::WarmUpRows::new(move |signature| {
+        Ok(consort_job::read_examples(&path, signature)?)
+    }))
+}
+
+/// What a model's outputs on these examples are held against.
+pub(crate) fn update_check(model: &manifest::Model) -> consort_registry::OutputCheck {
+    match *model.update_check {
+        manifest::UpdateCheck::Outputs => consort_registry::OutputCheck::Signature,
+        manifest::UpdateCheck::Finite => consort_registry::OutputCheck::Finite,
+    }
+}
+
+/// The settings of PyTorch.
+#[cfg(feature = "pytorch")]
+pub(crate) fn pytorch(model: &manifest::Model) -> Result<consort_wasi_nn::Config, InvalidName> {
+    let mut config = consort_wasi_nn::Config::new(ModelName::from_str(&model.name)?);
+    config.batch_axis = match *model.batching {
+        manifest::Batching::On => consort_wasi_nn::BatchAxis::Leading,
+        manifest::Batching::Off => consort_wasi_nn::BatchAxis::None,
+    };
+    Ok(config)
 }
 
 /// What the sandbox needs to know of a plugin, but its capabilities.

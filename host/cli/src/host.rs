@@ -1,10 +1,12 @@
 //! Everything that is loaded, and the metrics of all rooms.
 
+use crate::repository::ModelRepository;
 use crate::versions;
 use consort_ensemble::Ensemble;
 use consort_inference::Endpoint;
 use consort_registry::Registry;
-use consort_server::Catalog;
+use consort_server::{Catalog, Repository};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The metric families of the rooms, and the registry that `/metrics` writes out. The
@@ -29,8 +31,11 @@ pub(crate) struct Host {
     pub(crate) notes: Vec<String>,
 }
 
-/// The registry as the server sees it.
-pub(crate) struct RegistryCatalog(pub(crate) Arc<Registry>);
+/// The registry as the server sees it, and what may change it there.
+pub(crate) struct RegistryCatalog {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) repository: Option<Arc<ModelRepository>>,
+}
 
 // === impl Telemetry ===
 
@@ -52,6 +57,21 @@ impl Telemetry {
 // === impl Host ===
 
 impl Host {
+    /// The models by their names, for those who may change them.
+    pub(crate) fn repository(&self) -> Arc<ModelRepository> {
+        let names = |ensembles: &[Arc<Ensemble>]| {
+            let names = ensembles.iter().map(|ensemble| ensemble.name().to_owned());
+            names.collect::<BTreeSet<String>>()
+        };
+        let mut others = names(&self.ensembles);
+        let single = names(&self.models);
+        others.extend(single.into_iter().filter(|name| {
+            let name = name.parse().ok();
+            !name.is_some_and(|name| self.registry.knows(&name))
+        }));
+        Arc::new(ModelRepository::new(self.registry.clone(), others))
+    }
+
     /// The ensemble (or model) of that name; without a name, the only ensemble, or the
     /// only model of a manifest without ensembles.
     pub(crate) fn choose(&self, name: Option<&str>) -> Result<&Arc<Ensemble>, String> {
@@ -88,18 +108,29 @@ fn names<'a>(ensembles: impl Iterator<Item = &'a Arc<Ensemble>>) -> String {
 
 impl Catalog for RegistryCatalog {
     fn endpoint(&self, name: &str) -> Option<Arc<dyn Endpoint>> {
-        self.0.endpoint(name)
+        self.registry.endpoint(name)
     }
 
     fn endpoints(&self) -> Vec<Arc<dyn Endpoint>> {
-        self.0.endpoints()
+        self.registry.endpoints()
+    }
+
+    fn repository(&self) -> Option<Arc<dyn Repository>> {
+        let repository = self.repository.clone()?;
+        Some(repository)
+    }
+
+    /// Everything was loaded before the server listened. What an operator has unloaded since
+    /// is missing on purpose, and no reason to send the other requests elsewhere.
+    fn is_ready(&self) -> bool {
+        true
     }
 
     fn versions(&self, endpoint: &dyn Endpoint) -> Vec<Arc<str>> {
-        versions::of(&self.0, endpoint)
+        versions::of(&self.registry, endpoint)
     }
 
     fn endpoint_version(&self, name: &str, version: &str) -> Option<Arc<dyn Endpoint>> {
-        versions::endpoint(&self.0, name, version)
+        versions::endpoint(&self.registry, name, version)
     }
 }

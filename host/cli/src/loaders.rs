@@ -22,6 +22,13 @@ pub(crate) struct OpenVino {
     pub(crate) config: consort_wasi_nn::Config,
 }
 
+/// PyTorch.
+#[cfg(feature = "pytorch")]
+pub(crate) struct PyTorch {
+    pub(crate) signature: consort_inference::Signature,
+    pub(crate) config: consort_wasi_nn::Config,
+}
+
 /// Another host.
 pub(crate) struct Remote {
     pub(crate) config: consort_remote::Config,
@@ -33,7 +40,8 @@ pub(crate) struct Remote {
 pub(crate) struct Glue {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) model: String,
-    pub(crate) inner: Arc<dyn ModelHandler>,
+    /// The model's own platform.
+    pub(crate) platform: String,
     pub(crate) runtime: Handle,
 }
 
@@ -75,6 +83,24 @@ impl ModelLoader for OpenVino {
     }
 }
 
+#[cfg(feature = "pytorch")]
+impl ModelLoader for PyTorch {
+    /// The backend has no setting for threads.
+    fn load(&self, file: ModelFile<'_>, _: Option<usize>) -> Loaded {
+        let source = match file {
+            ModelFile::Path(path) => consort_wasi_nn::ModelSource::File(path),
+            ModelFile::Checked(graph) => consort_wasi_nn::ModelSource::Bytes {
+                graph,
+                weights: &[],
+            },
+            ModelFile::None => return Err(NoFile.into()),
+        };
+        let signature = self.signature.clone();
+        let handler = consort_wasi_nn::PytorchHandler::load(source, signature, &self.config)?;
+        Ok(Arc::new(handler))
+    }
+}
+
 impl ModelLoader for Remote {
     /// Called on a thread that may block.
     fn load(&self, _: ModelFile<'_>, _: Option<usize>) -> Loaded {
@@ -87,8 +113,8 @@ impl ModelLoader for Remote {
 
 impl ModelLoader for Glue {
     fn load(&self, _: ModelFile<'_>, _: Option<usize>) -> Loaded {
-        let (plugin, inner) = (self.plugin.clone(), self.inner.clone());
-        let handler = GlueHandler::new(plugin, &self.model, inner, self.runtime.clone())?;
+        let (plugin, platform) = (self.plugin.clone(), self.platform.clone());
+        let handler = GlueHandler::new(plugin, &self.model, platform, self.runtime.clone())?;
         Ok(Arc::new(handler))
     }
 }

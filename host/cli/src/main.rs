@@ -11,6 +11,7 @@ mod assemble;
 mod commands;
 mod configs;
 mod exit;
+mod figures;
 mod host;
 mod loaders;
 mod logging;
@@ -20,7 +21,9 @@ mod order;
 mod plugins;
 mod print;
 mod remote;
+mod repository;
 mod steps;
+mod updates;
 mod versions;
 
 use args::{Arguments, Command};

@@ -5,7 +5,7 @@ use crate::assemble::{Assembly, Loads, Parts};
 use crate::order::Part;
 use crate::{configs, loaders, remote};
 use consort_inference::{InvalidName, ModelName};
-use consort_manifest::{self as manifest, Batching, ModelRuntime, Problem};
+use consort_manifest::{self as manifest, Batching, ModelRuntime, Problem, StepRuns};
 use consort_onnx::ProviderError;
 use consort_registry::{LoadError, Model, ModelConfig, ModelLoader, Registry, Source};
 use std::collections::BTreeSet;
@@ -53,10 +53,6 @@ impl Assembly<'_> {
                 continue;
             };
             let loader = (in_namespace(loader.0, &model), loader.1);
-            if let Some(warm_up) = &model.warm_up {
-                let message = "this version of Consort warms models up with zeros alone";
-                self.problem(warm_up.place, message, "remove it");
-            }
             let config = match self.config(&model, loader.1) {
                 Ok(config) => config,
                 Err(error) => {
@@ -64,6 +60,10 @@ impl Assembly<'_> {
                     continue;
                 }
             };
+            if self.is_on_demand(&model) {
+                self.declare(&model, config, loader.0, registry);
+                continue;
+            }
             let (name, registry, entry) = (model.name.to_string(), registry.clone(), model);
             loads.spawn(async move {
                 let loaded = registry.load(config, loader.0).await;
@@ -98,7 +98,7 @@ impl Assembly<'_> {
             let loader = loaders::Glue {
                 plugin: plugin.clone(),
                 model: entry.name.to_string(),
-                inner: model.current().handler().clone(),
+                platform: model.current().handler().platform().to_owned(),
                 runtime: Handle::current(),
             };
             let Ok(name) = entry.name.parse::<ModelName>() else {
@@ -106,6 +106,8 @@ impl Assembly<'_> {
             };
             let config = ModelConfig {
                 batching: configs::batching(entry, &self.file.manifest.tenants),
+                warm_up: configs::warm_up(self.file, entry),
+                update_check: configs::update_check(entry),
                 ..ModelConfig::new(name, entry.version.as_str(), Source::Remote)
             };
             let (name, registry, entry) = (entry.name.to_string(), registry.clone(), entry.clone());
@@ -114,6 +116,45 @@ impl Assembly<'_> {
                 let loaded = registry.load(config, loader).await;
                 (name, loaded.map_err(|error| glue_problems(&error, &entry)))
             });
+        }
+    }
+
+    /// Whether a model is loaded when it is first asked for: under a budget, those that a
+    /// model map names by key. Plugins and steps hold on to theirs, so those are loaded at once.
+    pub(crate) fn is_on_demand(&self, model: &manifest::Model) -> bool {
+        let manifest = &self.file.manifest;
+        let is = |name: &str| *model.name == name;
+        let by_key = |map: &manifest::ModelMap| map.keys.iter().any(|key| is(&key.value));
+        let granted = |plugin: &manifest::Plugin| plugin.models.iter().any(|name| is(name));
+        let runs = |step: &manifest::Step| matches!(&step.runs, StepRuns::Model(name) if is(name));
+        let of_step = |ensemble: &manifest::Ensemble| ensemble.steps().iter().any(runs);
+        manifest.registry.model_bytes_max.is_some()
+            && model.handler.is_none()
+            && manifest.model_maps.iter().any(by_key)
+            && !manifest.plugins.iter().any(granted)
+            && !manifest.ensembles.iter().any(of_step)
+    }
+
+    /// Makes a model known that is loaded later; its file must be there all the same.
+    fn declare(
+        &mut self,
+        entry: &manifest::Model,
+        config: ModelConfig,
+        loader: Arc<dyn ModelLoader>,
+        registry: &Registry,
+    ) {
+        let path = match &config.source {
+            Source::Remote => None,
+            Source::File(path) | Source::Versions { folder: path, .. } => Some(path.clone()),
+        };
+        if let Some(path) = path
+            && let Err(source) = std::fs::metadata(&path)
+        {
+            let missing = LoadError::Unreadable { path, source };
+            return self.problems.extend(model_problems(&missing, entry));
+        }
+        if let Err(error) = registry.declare(config, loader) {
+            self.problems.extend(model_problems(&error, entry));
         }
     }
 
@@ -161,6 +202,15 @@ impl Assembly<'_> {
                 let config = configs::openvino(model).ok()?;
                 Some((Arc::new(loaders::OpenVino { library, config }), None))
             }
+            #[cfg(feature = "pytorch")]
+            ModelRuntime::PyTorch => {
+                let loader = loaders::PyTorch {
+                    signature: remote::signature(model),
+                    config: configs::pytorch(model).ok()?,
+                };
+                Some((Arc::new(loader), None))
+            }
+            #[cfg(not(feature = "pytorch"))]
             ModelRuntime::PyTorch => {
                 let message = "this build of Consort has no PyTorch";
                 let help = "build it with --features pytorch where libtorch is installed";
@@ -227,6 +277,10 @@ pub(crate) fn model_problems(error: &LoadError, model: &manifest::Model) -> Vec<
             let place = model.sha256.as_ref().map_or(path, |digest| digest.place);
             (place, digest_help(actual))
         }
+        LoadError::WarmUp(_) | LoadError::WarmUpRows(_) => {
+            let place = model.warm_up.as_ref().map_or(path, |rows| rows.place);
+            (place, String::new())
+        }
         LoadError::Handler(source) => match source.downcast_ref() {
             Some(consort_onnx::LoadError::Providers(absent)) => {
                 return absent
@@ -243,6 +297,9 @@ pub(crate) fn model_problems(error: &LoadError, model: &manifest::Model) -> Vec<
 
 /// Points at the plugin that is to stand around the model.
 fn glue_problems(error: &LoadError, model: &manifest::Model) -> Vec<Problem> {
+    if matches!(error, LoadError::WarmUp(_) | LoadError::WarmUpRows(_)) {
+        return model_problems(error, model);
+    }
     let handler = model.handler.as_ref();
     let place = handler.map_or(model.name.place, |handler| handler.place);
     vec![Problem::new(place, error.to_string(), "")]

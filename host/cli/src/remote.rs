@@ -28,10 +28,7 @@ pub(crate) fn config(
             },
         }),
         RemoteProtocol::Vertex => Api::Vertex {
-            signature: Signature {
-                inputs: specs(model.inputs.as_ref().map(|inputs| &inputs.value)),
-                outputs: specs(model.outputs.as_ref().map(|outputs| &outputs.value)),
-            },
+            signature: signature(model),
         },
     };
     let id = ModelId::new(model.name.as_str(), model.version.as_str());
@@ -59,6 +56,14 @@ pub(crate) fn config(
         breaker.pause_max = breaker.pause_max.max(breaker.pause_initial);
     }
     Ok(config)
+}
+
+/// What the manifest says of a model that cannot say it itself.
+pub(crate) fn signature(model: &manifest::Model) -> Signature {
+    Signature {
+        inputs: specs(model.inputs.as_ref().map(|inputs| &inputs.value)),
+        outputs: specs(model.outputs.as_ref().map(|outputs| &outputs.value)),
+    }
 }
 
 fn specs(tensors: Option<&Vec<TensorKeys>>) -> Vec<TensorSpec> {

@@ -141,6 +141,10 @@ impl Step for ModelStep {
         self.model.signature()
     }
 
+    fn is_ready(&self) -> bool {
+        self.model.is_loaded()
+    }
+
     fn run(
         &self,
         examples: Vec<Example>,

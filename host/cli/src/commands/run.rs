@@ -4,15 +4,16 @@ use crate::args::{Global, InputFormat, Run};
 use crate::assemble::load;
 use crate::configs;
 use crate::exit::Exit;
+use crate::figures;
 use crate::host::{Host, Telemetry};
 use crate::manifest::ManifestFile;
 use crate::print;
-use consort_batching::Totals;
+use crate::updates::Updates;
 use consort_ensemble::{Ensemble, StepStats};
 use consort_inference::Endpoint;
 use consort_job::{
-    Distribution, Ended, Format, JobError, Outputs, Progress, Sample, Separator, Sink, Source,
-    Summary, Text,
+    Ended, Format, JobError, Outputs, Pace, Progress, Sample, Separator, Sink, Source, Summary,
+    Text,
 };
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -29,15 +30,20 @@ struct Prepared {
 
 /// Loads, runs the job and sums up.
 pub(crate) async fn run(global: &Global, run: Run) -> Exit {
-    let (file, host) = match load(&run.manifest, global, &mut Telemetry::new()).await {
+    let mut telemetry = Telemetry::new();
+    let (file, host) = match load(&run.manifest, global, &mut telemetry).await {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
     for note in &host.notes {
         print::note(&format!("note: {note}"));
     }
-    let job = match prepare(&file, &host, &run) {
-        Ok(job) => job,
+    let prepared = prepare(&file, &host, &run).and_then(|mut job| {
+        let updates = follow(&run, &host, &mut job)?;
+        Ok((job, updates))
+    });
+    let (job, updates) = match prepared {
+        Ok(prepared) => prepared,
         Err(message) => {
             print::error(&message);
             return Exit::Unusable;
@@ -54,7 +60,9 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
     .await;
     let exit = match done {
         Ok(mut summary) => {
-            show(&mut summary, &ensemble, &host);
+            show(&mut summary, &ensemble, &host, updates.as_ref());
+            figures::add_beam(&mut summary, &host.registry);
+            figures::add_families(&mut summary, &telemetry.registry);
             write_metrics(&run, &summary);
             match summary.ended {
                 Ended::Interrupted => Exit::Interrupted,
@@ -68,7 +76,7 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
             | JobError::Write { summary, .. }
             | JobError::FailFast { summary, .. } = &mut error
             {
-                show(summary, &ensemble, &host);
+                show(summary, &ensemble, &host, updates.as_ref());
             }
             print::error(&error.to_string());
             exit_of(&error)
@@ -97,6 +105,17 @@ fn prepare(file: &ManifestFile, host: &Host, run: &Run) -> Result<Prepared, Stri
     })
 }
 
+/// Begins to follow the stream of updates, if there is one.
+fn follow(run: &Run, host: &Host, job: &mut Prepared) -> Result<Option<Updates>, String> {
+    let Some(path) = run.updates.as_ref().filter(|_| !run.dry_run) else {
+        return Ok(None);
+    };
+    let (keeper, pace) = Pace::new();
+    let updates = Updates::follow(path, host.repository(), keeper)?;
+    job.config.pace = Some(pace);
+    Ok(Some(updates))
+}
+
 /// A slip of the hand must not replace the manifest, or what it names, by predictions.
 fn spare_own_files(file: &ManifestFile, run: &Run) -> Result<(), String> {
     let manifest = &file.manifest;
@@ -119,7 +138,8 @@ fn spare_own_files(file: &ManifestFile, run: &Run) -> Result<(), String> {
         .chain(assets.map(|asset| asset.value.as_path()));
     let own = named
         .map(|path| file.resolve(path))
-        .chain([run.manifest.clone()]);
+        .chain([run.manifest.clone()])
+        .chain(run.updates.clone());
     let own: Vec<PathBuf> = own.filter_map(|path| path.canonicalize().ok()).collect();
     for output in [Some(&run.output), run.dead_letter.as_ref()]
         .into_iter()
@@ -241,11 +261,17 @@ async fn interrupt() {
 
 /// Shows what was done, with what the job itself cannot know: batch sizes and the time of
 /// each step.
-fn show(summary: &mut Summary, ensemble: &Ensemble, host: &Host) {
+fn show(summary: &mut Summary, ensemble: &Ensemble, host: &Host, updates: Option<&Updates>) {
+    if let Some(updates) = updates {
+        let tally = updates.end();
+        summary.add_counter("model_updates", tally.switched);
+        summary.add_counter("model_updates_failed", tally.failed);
+        let line = format!("{} made, {} failed", tally.switched, tally.failed);
+        summary.add_line("updates", line);
+    }
     for model in host.registry.models() {
         let totals = model.totals();
         if totals.batches > 0 {
-            add_batches(summary, &totals);
             let mean = totals.examples as f64 / totals.batches as f64;
             let sizes = format!(
                 "{} batches, mean size {mean:.1}, largest {}",
@@ -277,18 +303,6 @@ fn write_metrics(run: &Run, summary: &Summary) {
     if let Err(error) = summary.write_json(path) {
         print::error(&format!("{} cannot be written: {error}", path.display()));
     }
-}
-
-/// What Beam counts of batches, in its names and units.
-fn add_batches(summary: &mut Summary, totals: &Totals) {
-    let between = |sum: u64, min: u64, max: u64| Distribution {
-        count: totals.batches,
-        sum,
-        min,
-        max,
-    };
-    let sizes = between(totals.examples, totals.smallest, totals.largest);
-    summary.add_distribution("inference_request_batch_size", sizes);
 }
 
 /// A wrong command line or a broken machine.

@@ -8,8 +8,11 @@ use crate::host::{Host, RegistryCatalog, Telemetry};
 use crate::print;
 use consort_inference::Endpoint;
 use consort_server::Drained;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Loads, listens, serves, drains.
@@ -22,8 +25,9 @@ pub(crate) async fn serve(global: &Global, serve: Serve) -> Exit {
     };
     let mut config = configs::server(&file.manifest.server);
     config.listen = serve.listen.unwrap_or(config.listen);
+    let admin = Admin::of(&file.manifest.server);
     log_loaded(&host);
-    match listen(config, &host, telemetry, begin).await {
+    match listen(config, admin, &host, telemetry, begin).await {
         Ok(Drained { cut_off: 0, .. }) => Exit::Success,
         Ok(Drained { cut_off, .. }) => {
             print::error(&format!(
@@ -38,37 +42,105 @@ pub(crate) async fn serve(global: &Global, serve: Serve) -> Exit {
     }
 }
 
+/// Where calls are taken that change models.
+enum Admin {
+    Nowhere,
+    /// Where all others are taken.
+    Beside,
+    At(SocketAddr),
+}
+
+impl Admin {
+    fn of(server: &consort_manifest::Server) -> Self {
+        match &server.admin_listen {
+            _ if !*server.admin => Self::Nowhere,
+            None => Self::Beside,
+            Some(address) => Self::At(**address),
+        }
+    }
+}
+
 async fn listen(
     config: consort_server::Config,
+    admin: Admin,
     host: &Host,
     telemetry: Telemetry,
     begin: Instant,
 ) -> Result<Drained, String> {
     let shutdown = stop_signal().map_err(|error| format!("signals cannot be received: {error}"))?;
-    let listener = consort_server::bind(&config)
-        .await
-        .map_err(|error| error.to_string())?;
+    let listener = bind(&config).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let apart = match admin {
+        Admin::At(listen) => {
+            let config = consort_server::Config {
+                listen,
+                ..config.clone()
+            };
+            Some((bind(&config).await?, config))
+        }
+        Admin::Nowhere | Admin::Beside => None,
+    };
     print::out(&format!("serving on http://{address}"));
+    if let Some((listener, _)) = &apart {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        print::out(&format!("admin calls on http://{address}"));
+        tracing::info!(%address, "admin calls are taken");
+    }
     // A log line in JSON has numbers of 64 bits; a wider one would become text.
     let ready_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%address, ready_ms, "ready");
-    let catalog = Arc::new(RegistryCatalog(host.registry.clone()));
     let Telemetry {
         registry, server, ..
     } = telemetry;
-    let drained = consort_server::serve(
+    let registry = Arc::new(registry);
+    let repository = host.repository();
+    let catalog = |takes: bool| {
+        Arc::new(RegistryCatalog {
+            registry: host.registry.clone(),
+            repository: takes.then(|| repository.clone()),
+        })
+    };
+    let (stop, stopped) = watch::channel(false);
+    let stopping = async move {
+        shutdown.await;
+        stop.send_replace(true);
+    };
+    let beside = catalog(matches!(admin, Admin::Beside));
+    let metrics = server.clone();
+    let main = consort_server::serve(
         listener,
         config,
-        catalog,
-        server,
-        Arc::new(registry),
-        shutdown,
-    )
-    .await
-    .map_err(|error| error.to_string())?;
+        beside,
+        metrics,
+        registry.clone(),
+        stopping,
+    );
+    let drained = match apart {
+        None => main.await.map_err(|error| error.to_string())?,
+        Some((listener, config)) => {
+            let stopping = async move {
+                let mut stopped = stopped;
+                // Without a sender the other server has ended already.
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            let catalog = catalog(true);
+            let admin =
+                consort_server::serve(listener, config, catalog, server, registry, stopping);
+            let (main, admin) = tokio::try_join!(main, admin).map_err(|error| error.to_string())?;
+            Drained {
+                finished: main.finished + admin.finished,
+                cut_off: main.cut_off + admin.cut_off,
+            }
+        }
+    };
     host.registry.drain().await;
     Ok(drained)
+}
+
+async fn bind(config: &consort_server::Config) -> Result<TcpListener, String> {
+    consort_server::bind(config)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// Ends at the first SIGTERM or Ctrl-C. A second one ends the process at once: what is

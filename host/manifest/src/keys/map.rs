@@ -18,7 +18,7 @@ section! {
         pub place: Place = OwnPlace;
         /// Models by key, or by pattern of keys: `*` stands for any text, `?` for one
         /// character. With `[registry] model_bytes_max` these models are loaded when they are
-        /// first needed, unless they have a handler or plugins are granted them.
+        /// first needed, unless they have a handler, or a step or a plugin names them too.
         pub keys: Located<Vec<Named<String>>> =
             Default(Map { keys: KEY, item: Keyed(NAME) }, "{}");
         /// A model file for each key, loaded when the key first comes; `{key}` stands for the
