@@ -49,8 +49,15 @@ impl ModelRepository {
 
     /// Gives the plugin around a model the model's version.
     async fn follow(&self, name: &ModelName, inner: Updated) -> Result<Updated, UpdateError> {
+        let version = inner.id().version.clone();
+        if let Some(outer) = self.registry.model(name)
+            && outer.is_loaded()
+            && outer.id().version == version
+        {
+            return Ok(Updated::Unchanged(outer.id()));
+        }
         let update = Update {
-            version: Some(inner.id().version.to_string()),
+            version: Some(version.to_string()),
             ..Update::default()
         };
         let outer = self.registry.load_now(name, update).await?;
@@ -75,6 +82,24 @@ impl ModelRepository {
         let unknown = || RepositoryError::Unknown(format!("there is no model {name:?}"));
         name.parse().map_err(|_| unknown())
     }
+
+    fn refusal(&self, name: &ModelName, error: &UpdateError) -> RepositoryError {
+        let message = error.to_string();
+        match error {
+            UpdateError::Unknown(_) => RepositoryError::Unknown(message),
+            UpdateError::VersionInUse(_) | UpdateError::NothingKept(_) => {
+                RepositoryError::Refused(message)
+            }
+            UpdateError::Stopping => RepositoryError::NotNow(message),
+            _ => {
+                let model = self.registry.model(name);
+                RepositoryError::Failed(match model.is_some_and(|model| model.is_loaded()) {
+                    true => format!("{message}; what answered before answers still"),
+                    false => message,
+                })
+            }
+        }
+    }
 }
 
 impl Repository for ModelRepository {
@@ -91,7 +116,9 @@ impl Repository for ModelRepository {
                 sha256: wish.sha256,
             };
             let updated = ModelRepository::load(self, &name, update).await;
-            updated.map(answering).map_err(|error| refusal(&error))
+            updated
+                .map(answering)
+                .map_err(|error| self.refusal(&name, &error))
         })
     }
 
@@ -99,12 +126,12 @@ impl Repository for ModelRepository {
         Box::pin(async move {
             let name = self.named(model)?;
             let unloaded = self.registry.unload(&name).await;
-            unloaded.map_err(|error| refusal(&error))?;
+            unloaded.map_err(|error| self.refusal(&name, &error))?;
             match self.inner(&name) {
                 None => Ok(()),
                 Some(inner) => {
                     let unloaded = self.registry.unload(&inner).await;
-                    unloaded.map_err(|error| refusal(&error))
+                    unloaded.map_err(|error| self.refusal(&inner, &error))
                 }
             }
         })
@@ -114,7 +141,8 @@ impl Repository for ModelRepository {
         Box::pin(async move {
             let name = self.named(model)?;
             let back = self.roll_back(&name).await;
-            back.map(answering).map_err(|error| refusal(&error))
+            back.map(answering)
+                .map_err(|error| self.refusal(&name, &error))
         })
     }
 }
@@ -123,17 +151,5 @@ fn answering(updated: Updated) -> Answering {
     Answering {
         changed: !matches!(updated, Updated::Unchanged(_)),
         id: updated.id().clone(),
-    }
-}
-
-fn refusal(error: &UpdateError) -> RepositoryError {
-    let message = error.to_string();
-    match error {
-        UpdateError::Unknown(_) => RepositoryError::Unknown(message),
-        UpdateError::VersionInUse(_) | UpdateError::NothingKept(_) => {
-            RepositoryError::Refused(message)
-        }
-        UpdateError::Stopping => RepositoryError::NotNow(message),
-        _ => RepositoryError::Failed(format!("{message}; what answered before answers still")),
     }
 }
