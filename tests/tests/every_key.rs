@@ -40,6 +40,7 @@ model.*.max_tenant_queue_size host/batching/src/tests/limits.rs a_tenants_share_
 model.*.timeout_ms host/batching/src/tests/deadlines.rs a_call_without_a_deadline_gets_the_default
 model.*.metrics_namespace tests/tests/every_key.rs names_and_versions_are_told_as_they_are_written
 model.*.handler tests/tests/models/glue.rs lists_of_unequal_length_are_padded_together_and_cut_apart
+model.*.warm_up tests/tests/repository.rs warm_up_rows_are_run_at_the_start_and_before_each_update
 model.*.pinned host/registry/tests/registry/memory.rs the_least_recently_used_goes_and_pinned_ones_stay
 model.*.watch tests/tests/models/updates.rs fifty_versions_in_a_folder_at_load_lose_nothing
 model.*.watch_interval_ms tests/tests/models/updates.rs fifty_versions_in_a_folder_at_load_lose_nothing
@@ -108,6 +109,8 @@ limits.log_bytes_max host/plugin/tests/sandbox/hostile.rs floods_of_log_are_cut_
 limits.message_bytes_max tests/tests/every_key.rs long_errors_of_plugins_are_cut
 registry.model_bytes_max tests/tests/models/keys.rs files_of_keys_stay_within_the_budget_of_bytes
 server.listen tests/tests/command_line/ends.rs an_address_in_use_is_named
+server.admin tests/tests/repository.rs nothing_is_changed_without_leave
+server.admin_listen tests/tests/repository.rs calls_that_change_models_may_have_an_address_of_their_own
 server.body_bytes_max tests/tests/manifest_keys.rs the_limits_of_the_server_are_told_to_its_clients
 server.held_bytes_max host/server/tests/wire/limits.rs held_bytes_over_the_limit_are_503
 server.inflight_max tests/tests/manifest_keys.rs the_limits_of_the_server_are_told_to_its_clients
@@ -150,7 +153,6 @@ const AT_LOAD: [(&str, &str); 7] = [
 /// Keys without such a test so far. Whoever writes one takes its key out; nothing is added.
 const NOT_YET: &str = "
 model.*.device_id
-model.*.warm_up
 ensemble.*.step.args
 registry.tune_time_ms_max
 server.streams_max
