@@ -45,10 +45,6 @@ impl Pending {
     }
 
     /// How long a fake one takes, of those that are waited for.
-    #[cfg_attr(
-        not(target_family = "wasm"),
-        expect(clippy::unnecessary_wraps, reason = "a component has others, too")
-    )]
     fn patience(&self) -> Option<u32> {
         match &self.0 {
             #[cfg(target_family = "wasm")]
