@@ -71,7 +71,7 @@ fn a_step_asks_for_a_role_that_its_plugin_does_not_play() {
 fn a_step_must_say_which_of_two_roles() {
     let step = "[[ensemble.e.step]]\nplugin = \"identity\"\n";
     Place::new(&format!("{}{step}", plugin("identity"))).refused(&[
-        "plugin \"identity\" plays both roles",
+        "plugin \"identity\" plays several roles",
         " --> consort.toml:5:10\n",
         "help: add role = \"preprocess\" or role = \"postprocess\" to this step",
     ]);

@@ -138,7 +138,7 @@ impl ModelCall {
         };
         counted.outcome = answer.as_ref().err().map_or("ok", NoAnswer::outcome);
         if let Some(span) = span {
-            span.leave(now(), format!("{count} examples, {}", counted.outcome));
+            span.leave(now(), format!("examples: {count}, {}", counted.outcome));
         }
         answer
     }

@@ -4,7 +4,7 @@ use crate::common::*;
 use crate::fake_model::{FakeModel, add_one, failing, grant, signature};
 use consort_inference::{
     ArgValue, Call, Datatype, Example, Failure, FailureKind, InferenceArgs, Priority, StageKind,
-    Tensors,
+    Tensors, Trace,
 };
 use consort_plugin::{Config, Plugin, PluginConfig, Role, Sandbox, Snapshot};
 use std::collections::BTreeSet;
@@ -184,16 +184,24 @@ async fn it_is_described_measured_and_inspected() {
 #[tokio::test]
 async fn what_the_caller_said_reaches_the_models() {
     let world = world();
-    let (a, b) = (Arc::new(adds("a", 1)), Arc::new(adds("b", 1)));
+    let (a, b) = (
+        adds("a", 1).reading(&["x-user"]),
+        adds("b", 1).reading(&["x-lab", "x-user"]),
+    );
+    let (a, b) = (Arc::new(a), Arc::new(b));
     let plugin = world.load(ensemble("adds both", &a, &b)).await;
+    let read: Vec<&str> = plugin.headers().iter().map(|name| &**name).collect();
+    assert_eq!(read, ["x-lab", "x-user"]);
     let args: InferenceArgs = [("k".into(), ArgValue::Int(3))].into_iter().collect();
+    let trace = Trace::default();
     let deadline = Instant::now() + Duration::from_secs(5);
     let call = Call {
         deadline: Some(deadline.into_std()),
         priority: Priority(7),
         args: args.clone(),
         keep_example: true,
-        ..Call::default()
+        headers: [("x-user".into(), "ann".into())].into_iter().collect(),
+        trace: Some(trace.clone()),
     };
     let example = Example {
         key: Some("order 17".into()),
@@ -211,7 +219,20 @@ async fn what_the_caller_said_reaches_the_models() {
         assert_eq!(call.deadline, Some(deadline.into_std()));
         assert_eq!((call.priority, &call.args), (Priority(7), &args));
         assert!(!call.keep_example);
+        assert_eq!(
+            call.headers.value("x-user").map(|user| &**user),
+            Some("ann")
+        );
     }
+    let spans = trace.spans();
+    let mut told: Vec<_> = spans.iter().map(|span| (&*span.name, span.kind)).collect();
+    told.sort_unstable();
+    assert_eq!(told, [("a", "call"), ("b", "call")]);
+    assert!(
+        spans
+            .iter()
+            .all(|span| span.end.is_some() && span.detail == "examples: 1, ok")
+    );
 }
 
 /// On one thread: all guests must wait at both models at once for either to answer any.

@@ -21,6 +21,7 @@ pub(crate) struct FakeModel {
     delay: Duration,
     /// Answers only when so many calls wait for one.
     together: Option<tokio::sync::Barrier>,
+    headers: Vec<Arc<str>>,
     asked: Mutex<Vec<(Vec<Example>, Call)>>,
     abandoned: AtomicUsize,
 }
@@ -39,6 +40,7 @@ impl FakeModel {
             answer: Box::new(answer),
             delay: Duration::ZERO,
             together: None,
+            headers: Vec::new(),
             asked: Mutex::default(),
             abandoned: AtomicUsize::new(0),
         }
@@ -46,6 +48,11 @@ impl FakeModel {
 
     pub(crate) fn rename(&mut self, name: &str) {
         self.name = name.to_owned();
+    }
+
+    pub(crate) fn reading(mut self, headers: &[&str]) -> Self {
+        self.headers = headers.iter().map(|name| (*name).into()).collect();
+        self
     }
 
     pub(crate) fn slow(mut self, delay: Duration) -> Self {
@@ -126,6 +133,10 @@ impl Endpoint for FakeModel {
 
     fn is_ready(&self) -> bool {
         true
+    }
+
+    fn headers(&self) -> &[Arc<str>] {
+        &self.headers
     }
 
     fn infer(
