@@ -6,8 +6,9 @@
 //! [`Endpoint`](consort_inference::Endpoint): the server and jobs call it, and a model by
 //! itself is served as an ensemble of one step.
 //!
-//! Today an ensemble is a sequence in which a step may answer and so skip the rest. This
-//! room never loads anything, never queues and never touches a tensor's bytes.
+//! [`patterns`] are steps made of steps: splits, canaries, votes, for-each, state by key. This
+//! room never loads anything and never queues examples; of a tensor's bytes only conditions
+//! and patterns read any.
 
 mod columns;
 mod compile;
@@ -17,6 +18,7 @@ mod graph;
 mod inflight;
 mod metrics;
 mod nested;
+pub mod patterns;
 mod plan;
 mod running;
 mod stats;
