@@ -2,6 +2,7 @@
 //! committed. Fetches only what is pinned by digest, and nothing when all is there.
 
 mod model;
+mod ocr;
 mod onnx_runtime;
 mod openvino;
 mod pins;
@@ -47,6 +48,7 @@ pub(crate) fn run(
     let library = onnx_runtime::install(layout, progress)?;
     let openvino = openvino::if_wanted(layout, progress)?;
     model::install(layout, progress)?;
+    ocr::install(layout, progress)?;
     if python_side == PythonSide::With {
         python::environment(layout, progress)?;
         tabular::install(layout, progress)?;

@@ -293,3 +293,37 @@ pub(crate) const MAGIKA_FILES: &[Member] = &[
         sha256: "75208adba69bc0556403b62b32ef3ccf8b5ce494411780845852e52e6583a10d",
     },
 ];
+
+/// The version of the package that carries the models of the example `ocr`.
+pub(crate) const RAPIDOCR_VERSION: &str = "1.4.4";
+
+/// That package.
+pub(crate) const RAPIDOCR: Wheel = Wheel {
+    package: "rapidocr-onnxruntime",
+    version: RAPIDOCR_VERSION,
+    file_name: "rapidocr_onnxruntime-1.4.4-py3-none-any.whl",
+    sha256: "971d7d5f223a7a808662229df1ef69893809d8457d834e6373d3854bc1782cbf",
+    tags: &["--platform=any", "--implementation=py", "--abi=none"],
+};
+
+/// The file of the model that reads; its metadata hold its symbols.
+pub(crate) const RAPIDOCR_READER: &str = "ch_PP-OCRv4_rec_infer.onnx";
+
+/// What the example `ocr` needs of it.
+pub(crate) const RAPIDOCR_FILES: &[Member] = &[
+    Member {
+        path: "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+        file_name: "ch_PP-OCRv4_det_infer.onnx",
+        sha256: "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+    },
+    Member {
+        path: "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx",
+        file_name: "ch_ppocr_mobile_v2.0_cls_infer.onnx",
+        sha256: "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
+    },
+    Member {
+        path: "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+        file_name: RAPIDOCR_READER,
+        sha256: "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+    },
+];
