@@ -221,7 +221,7 @@ fn what_is_no_page_is_said() {
     ] {
         let failure = failures[name].to_string();
         assert!(failure.contains(expected), "{name}: {failure}");
-        assert!(failure.contains("invalid_input"), "{name}: {failure}");
+        assert!(failure.contains("invalid_argument"), "{name}: {failure}");
     }
     assert_eq!(failures.len(), 4, "{failures:?}");
     assert_eq!(predicted["pixel.png"]["outputs"]["text"], json!([]));

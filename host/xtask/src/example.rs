@@ -39,7 +39,26 @@ struct Example {
     next: &'static str,
 }
 
-const EXAMPLES: &[Example] = &[Example {
+const EXAMPLES: &[Example] = &[OCR, TABULAR];
+
+const OCR: Example = Example {
+    name: "ocr",
+    about: "the text on a page, with three models of PP-OCRv4",
+    installs: &[setup::ocr::install],
+    ensemble: "ocr",
+    inputs: &["examples/ocr/reference/pages"],
+    args: &[],
+    columns: &["text", "score"],
+    next: "\
+  your own pages
+     {consort} run {manifest} --input FOLDER
+  the same over HTTP
+     {consort} serve {manifest}
+     curl -s http://127.0.0.1:8000/v2/models/ocr
+",
+};
+
+const TABULAR: Example = Example {
     name: "tabular",
     about: "wines by four named columns, with a pipeline of scikit-learn",
     installs: &[setup::tabular::install],
@@ -54,7 +73,7 @@ const EXAMPLES: &[Example] = &[Example {
      {consort} serve {manifest}
      curl -s http://127.0.0.1:8000/v2/models/cellar
 ",
-}];
+};
 
 /// Runs the example of a name.
 pub(crate) fn run(layout: &Layout, metadata: &Metadata, name: &str) -> Result<(), Failure> {

@@ -40,9 +40,9 @@ pub fn boxes(map: Map<'_>, config: &Regions) -> Vec<Quad> {
         .filter_map(|points| smallest_rectangle(&points))
         .filter_map(|rectangle| grown(rectangle, map, config))
         .map(|corners| clipped(clockwise(corners), map.image))
-        .filter(|quad| {
-            let side = |to: usize| distance(quad[0], quad[to]).trunc();
-            side(1) > config.side_min && side(3) > config.side_min
+        .filter(|[a, b, _, d]| {
+            let is_long = |to: &Place| distance(*a, *to).trunc() > config.side_min;
+            is_long(b) && is_long(d)
         });
     in_reading_order(found.collect())
 }

@@ -2,7 +2,7 @@
 //! committed. Fetches only what is pinned by digest, and nothing when all is there.
 
 mod model;
-mod ocr;
+pub(crate) mod ocr;
 mod onnx_runtime;
 mod openvino;
 mod pins;

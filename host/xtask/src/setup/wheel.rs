@@ -125,7 +125,9 @@ fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setup::pins::{MAGIKA, MAGIKA_FILES, ONNX_RUNTIMES, OPENVINOS};
+    use crate::setup::pins::{
+        MAGIKA, MAGIKA_FILES, ONNX_RUNTIMES, OPENVINOS, RAPIDOCR, RAPIDOCR_FILES,
+    };
 
     fn layout(root: &Path) -> Layout {
         Layout {
@@ -219,15 +221,19 @@ mod tests {
     fn every_pin_is_a_whole_digest_and_names_its_version() {
         let onnx_runtimes = ONNX_RUNTIMES.iter().map(|one| one.wheel);
         let openvinos = OPENVINOS.iter().map(|one| one.wheel);
-        let wheels = onnx_runtimes.chain(openvinos).chain([MAGIKA]);
+        let wheels = onnx_runtimes.chain(openvinos).chain([MAGIKA, RAPIDOCR]);
         for wheel in wheels {
-            let start = format!("{}-{}-", wheel.package, wheel.version);
+            let start = format!("{}-{}-", wheel.package.replace('-', "_"), wheel.version);
             assert!(wheel.file_name.starts_with(&start), "{wheel:?}");
             assert_eq!(wheel.sha256.len(), 64, "{wheel:?}");
         }
         let members = ONNX_RUNTIMES.iter().map(|one| &one.library);
         let libraries = OPENVINOS.iter().flat_map(|one| one.libraries);
-        for member in members.chain(libraries).chain(MAGIKA_FILES) {
+        for member in members
+            .chain(libraries)
+            .chain(MAGIKA_FILES)
+            .chain(RAPIDOCR_FILES)
+        {
             assert!(member.path.ends_with(member.file_name), "{member:?}");
             assert_eq!(member.sha256.len(), 64, "{member:?}");
         }
