@@ -139,7 +139,7 @@ mod tests {
         let (one, two) = (("k", ArgValue::Int(3)), ("t", ArgValue::Float(0.5)));
         let defaults = args(&[("k", ArgValue::Int(9)), two.clone()]);
         assert_eq!(
-            args(&[one.clone()]).or(&defaults),
+            args(std::slice::from_ref(&one)).or(&defaults),
             args(&[one.clone(), two])
         );
         assert_eq!(InferenceArgs::new().or(&defaults), defaults);
