@@ -101,6 +101,7 @@ limits.tensors_max host/plugin/tests/sandbox/hostile.rs leaked_handles_are_limit
 limits.tensor_axes_max host/plugin/tests/sandbox/hostile.rs what_passes_to_the_host_is_limited
 limits.output_bytes_max host/plugin/tests/sandbox/hostile.rs what_passes_to_the_host_is_limited
 limits.hostcall_bytes_max host/plugin/tests/sandbox/hostile.rs what_passes_to_the_host_is_limited
+limits.model_calls_pending_max host/plugin/tests/sandbox/hostile_pending.rs calls_under_way_are_limited
 limits.random_bytes_max host/plugin/tests/sandbox/hostile.rs random_numbers_are_limited
 limits.resources_max host/plugin/tests/sandbox/hostile_models.rs kept_handles_of_models_are_limited
 limits.host_calls_max host/plugin/tests/sandbox/hostile_models.rs floods_of_host_calls_are_stopped
@@ -115,6 +116,7 @@ server.body_bytes_max tests/tests/manifest_keys.rs the_limits_of_the_server_are_
 server.held_bytes_max host/server/tests/wire/limits.rs held_bytes_over_the_limit_are_503
 server.inflight_max tests/tests/manifest_keys.rs the_limits_of_the_server_are_told_to_its_clients
 server.rows_max tests/tests/manifest_keys.rs the_limits_of_the_server_are_told_to_its_clients
+server.gzip_members_max host/server/src/http/coding.rs gzip_members_are_counted_however_small
 server.json_depth_max host/server/tests/wire/limits.rs deep_json_is_refused
 server.connections_max host/server/tests/wire/limits.rs connections_over_the_limit_are_503
 server.header_read_timeout_ms host/server/tests/wire/limits.rs a_connection_that_says_nothing_is_closed

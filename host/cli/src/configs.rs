@@ -271,6 +271,7 @@ pub(crate) fn server(server: &manifest::Server) -> consort_server::Config {
         inflight_max: *server.inflight_max,
         rows_max: *server.rows_max,
         json_depth_max: *server.json_depth_max,
+        gzip_members_max: *server.gzip_members_max,
         connections_max: *server.connections_max,
         streams_max: *server.streams_max,
         header_read_timeout: time(*server.header_read_timeout_ms),

@@ -19,6 +19,8 @@ pub struct Config {
     pub rows_max: usize,
     /// How deep JSON may nest.
     pub json_depth_max: usize,
+    /// Members of one gzip body.
+    pub gzip_members_max: usize,
     /// Open connections; more are refused with 503.
     pub connections_max: usize,
     /// Streams under way at once on one HTTP/2 connection.
@@ -47,6 +49,7 @@ impl Default for Config {
             inflight_max: 1024,
             rows_max: 8192,
             json_depth_max: 100,
+            gzip_members_max: 1024,
             connections_max: 4096,
             streams_max: 256,
             header_read_timeout: Duration::from_secs(30),

@@ -59,6 +59,8 @@ section! {
         pub rows_max: Located<usize> = Default(Whole::new(1, COUNT_MAX, 8192), "8192");
         /// How deep JSON may nest.
         pub json_depth_max: Located<usize> = Default(Whole::new(4, 1000, 100), "100");
+        /// Members of one gzip body; most have one.
+        pub gzip_members_max: Located<usize> = Default(Whole::new(1, COUNT_MAX, 1024), "1024");
         /// Open connections. More are refused.
         pub connections_max: Located<usize> = Default(Whole::new(1, COUNT_MAX, 4096), "4096");
         /// Streams under way at once on one HTTP/2 connection.

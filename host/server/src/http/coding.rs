@@ -9,7 +9,7 @@ use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use flate2::Compression;
-use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 use std::io::{self, Read, Write};
 
@@ -71,25 +71,51 @@ pub(super) fn of_response(headers: &HeaderMap) -> Coding {
     best.0
 }
 
-/// Undoes the coding, up to a size.
+/// What undoing a coding may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnpackLimits {
+    /// Bytes that come out.
+    pub(super) bytes_max: usize,
+    /// Members of a gzip body: each costs time, even one that holds nothing.
+    pub(super) members_max: usize,
+}
+
+/// Undoes the coding, up to its limits.
 pub(super) fn decompress(
     body: Bytes,
     coding: Coding,
-    bytes_max: usize,
+    limits: UnpackLimits,
     charge: &mut Charge,
 ) -> Result<Bytes, Refusal> {
+    let bytes_max = limits.bytes_max;
+    let mut whole = Vec::new();
     match coding {
         Coding::Identity => Ok(body),
-        Coding::Gzip => read_all(MultiGzDecoder::new(&*body), bytes_max, charge),
+        Coding::Gzip => {
+            let mut left = &*body;
+            for _ in 0..limits.members_max {
+                let mut member = GzDecoder::new(left);
+                read_all(&mut member, &mut whole, bytes_max, charge)?;
+                left = member.into_inner();
+                if left.is_empty() {
+                    return Ok(whole.into());
+                }
+            }
+            let message = format!(
+                "the gzip body has more than {} members (gzip_members_max); compress it in one go",
+                limits.members_max
+            );
+            Err(Refusal::client(Code::TooLarge, message))
+        }
         Coding::Deflate => {
             let mut decoder = ZlibDecoder::new(&*body);
-            let whole = read_all(&mut decoder, bytes_max, charge)?;
+            read_all(&mut decoder, &mut whole, bytes_max, charge)?;
             let left = decoder.get_ref().len();
             if left > 0 {
                 let message = format!("{left} bytes follow the end of the compressed body");
                 return Err(Refusal::client(Code::InvalidArgument, message));
             }
-            Ok(whole)
+            Ok(whole.into())
         }
     }
 }
@@ -149,10 +175,10 @@ fn weight_of(parameter: &str) -> Option<u16> {
 
 fn read_all(
     mut decoder: impl Read,
+    whole: &mut Vec<u8>,
     bytes_max: usize,
     charge: &mut Charge,
-) -> Result<Bytes, Refusal> {
-    let mut whole = Vec::new();
+) -> Result<(), Refusal> {
     let mut step = vec![0; STEP_BYTES];
     loop {
         let read = decoder.read(&mut step).map_err(|error| {
@@ -160,7 +186,7 @@ fn read_all(
             Refusal::client(Code::InvalidArgument, message)
         })?;
         if read == 0 {
-            return Ok(whole.into());
+            return Ok(());
         }
         if whole.len() + read > bytes_max {
             return Err(too_large(bytes_max));
@@ -178,6 +204,13 @@ fn write_all(encoder: &mut impl Write, pieces: &[Bytes]) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::admission::Admission;
+
+    fn limits(bytes_max: usize) -> UnpackLimits {
+        UnpackLimits {
+            bytes_max,
+            members_max: 3,
+        }
+    }
 
     fn accept(value: &'static str) -> Coding {
         let mut headers = HeaderMap::new();
@@ -205,7 +238,7 @@ mod tests {
             let packed = compress(body.clone(), coding).unwrap().remove(0);
             assert!(packed.len() < 100);
             let undo = |packed: Bytes, bytes_max| {
-                decompress(packed, coding, bytes_max, &mut admission.charge())
+                decompress(packed, coding, limits(bytes_max), &mut admission.charge())
             };
             assert_eq!(undo(packed.clone(), 1000).unwrap(), body[0]);
             assert_eq!(
@@ -226,13 +259,36 @@ mod tests {
     }
 
     #[test]
+    fn gzip_members_are_counted_however_small() {
+        let admission = Admission::new(1, 1 << 20);
+        let member = |text: &'static [u8]| {
+            let packed = compress(vec![Bytes::from_static(text)], Coding::Gzip);
+            packed.unwrap().remove(0)
+        };
+        let undo = |members: usize| {
+            let last = [&member(b"x")[..], &member(b"")].concat();
+            let body = [member(b"").repeat(members - 2), last].concat();
+            let limits = limits(1000);
+            decompress(body.into(), Coding::Gzip, limits, &mut admission.charge())
+        };
+        assert_eq!(undo(3).unwrap(), "x");
+        let refused = undo(4).unwrap_err();
+        assert_eq!(refused.code(), Code::TooLarge);
+        let message = refused.message();
+        assert!(
+            message.contains("more than 3 members (gzip_members_max)"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn decompressed_bytes_are_charged() {
         let admission = Admission::new(1, 500);
         let packed = compress(vec![Bytes::from(vec![7u8; 1000])], Coding::Gzip).unwrap();
         let refused = decompress(
             packed[0].clone(),
             Coding::Gzip,
-            1000,
+            limits(1000),
             &mut admission.charge(),
         );
         assert_eq!(refused.unwrap_err().code(), Code::Overloaded);

@@ -114,7 +114,10 @@ async fn decode(
     let limits = DecodeLimits {
         json_depth_max: app.config.json_depth_max,
     };
-    let bytes_max = app.config.body_bytes_max;
+    let unpack = coding::UnpackLimits {
+        bytes_max: app.config.body_bytes_max,
+        members_max: app.config.gzip_members_max,
+    };
     let endpoint = endpoint.clone();
     let size = match coding {
         Coding::Identity => json_bytes(header.as_deref(), body.len()),
@@ -122,7 +125,7 @@ async fn decode(
         Coding::Gzip | Coding::Deflate => usize::MAX,
     };
     let work = move || {
-        let body = coding::decompress(body, coding, bytes_max, &mut charge)?;
+        let body = coding::decompress(body, coding, unpack, &mut charge)?;
         let length = header_length(header.as_deref(), body.len())?;
         let request = match length {
             HeaderLength::Raw => {
