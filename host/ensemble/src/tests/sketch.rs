@@ -311,7 +311,7 @@ impl Step for Fake {
         Box::pin(async move {
             let keys = examples
                 .iter()
-                .map(|example| example.key.as_deref().unwrap());
+                .map(|example| example.key.as_deref().unwrap_or("?"));
             let keys = keys.collect::<Vec<_>>().join(" ");
             let from = self.begin.elapsed().as_millis();
             let mut abandoned = Abandoned(Some(self));
