@@ -6,7 +6,8 @@ use crate::protocol::{Form, InferAnswer, InferRequest};
 use crate::refusal::{FailedRow, Refusal};
 use crate::rows::{self, AnswerMismatch, RowsError};
 use crate::status::Code;
-use consort_inference::{Call, Endpoint, Prediction, TenantId, Tensor};
+use consort_inference::{Call, Endpoint, Headers, Prediction, TenantId, Tensor};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
@@ -18,6 +19,7 @@ pub(crate) async fn infer(
     endpoint: &dyn Endpoint,
     request: InferRequest,
     tenant: &TenantId,
+    headers: Headers,
     deadline: Instant,
     rows_max: usize,
 ) -> Result<InferAnswer, Refusal> {
@@ -26,6 +28,7 @@ pub(crate) async fn infer(
         deadline: Some(deadline.into_std()),
         priority: request.priority,
         args: request.args.clone(),
+        headers,
         ..Call::default()
     };
     let example = example_outputs(&request);
@@ -51,6 +54,8 @@ pub(crate) async fn infer(
         model_version: version_of(endpoint, &predictions),
         id,
         made_by,
+        arms: arms(&predictions),
+        partial: partial(&predictions),
         outputs,
     })
 }
@@ -113,4 +118,42 @@ fn made_by(predictions: &[Prediction]) -> String {
     }
     let texts: Vec<Arc<str>> = distinct.iter().map(|id| id.to_string().into()).collect();
     texts.join(",")
+}
+
+/// The arms that each row took, as JSON: an object for each row, in order. Empty where no
+/// row took any.
+fn arms(predictions: &[Prediction]) -> String {
+    if predictions
+        .iter()
+        .all(|prediction| prediction.arms.is_empty())
+    {
+        return String::new();
+    }
+    let row = |prediction: &Prediction| {
+        let arms = prediction.arms.iter();
+        let arms = arms.map(|arm| (arm.step.to_string(), Value::from(&*arm.arm)));
+        Value::Object(arms.collect::<Map<_, _>>())
+    };
+    Value::Array(predictions.iter().map(row).collect()).to_string()
+}
+
+/// What failed in passing, as JSON: an object for each optional step of each row that is
+/// lacking. Empty where nothing lacks.
+fn partial(predictions: &[Prediction]) -> String {
+    let mut lacking = Vec::new();
+    for (row, prediction) in predictions.iter().enumerate() {
+        lacking.extend(prediction.partial.iter().map(|failure| {
+            json!({
+                "row": row,
+                "stage": failure.stage.kind.as_str(),
+                "step": &*failure.stage.name,
+                "kind": failure.kind.as_str(),
+                "message": failure.message,
+            })
+        }));
+    }
+    match lacking.is_empty() {
+        true => String::new(),
+        false => Value::Array(lacking).to_string(),
+    }
 }

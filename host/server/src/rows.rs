@@ -127,24 +127,18 @@ pub(crate) fn split(
     })
 }
 
-/// Puts the predictions of all rows together, in the form and order asked for.
+/// Puts the predictions of all rows together, in the form and order asked for. An output
+/// that a row lacks, since something optional failed, is left out.
 pub(crate) fn join(
     predictions: &[Prediction],
     outputs: Vec<(Arc<str>, Form)>,
     has_batch_axis: bool,
 ) -> Result<Vec<(Arc<str>, Tensor, Form)>, RowsError> {
-    let joined = |(name, form): (Arc<str>, Form)| {
-        let column = predictions
-            .iter()
-            .enumerate()
-            .map(|(row, prediction)| {
-                let missing = || AnswerMismatch::Missing {
-                    name: name.clone(),
-                    row,
-                };
-                prediction.outputs.tensor(&name).ok_or_else(missing)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+    let mut joined = Vec::with_capacity(outputs.len());
+    for (name, form) in outputs {
+        let Some(column) = column(predictions, &name)? else {
+            continue;
+        };
         let tensor = if has_batch_axis {
             stacked(&name, &column)?
         } else {
@@ -154,9 +148,28 @@ pub(crate) fn join(
                 actual: 0,
             })?
         };
-        Ok((name, tensor, form))
-    };
-    outputs.into_iter().map(joined).collect()
+        joined.push((name, tensor, form));
+    }
+    Ok(joined)
+}
+
+/// One output of all rows; `None` where a row lacks it and says why.
+fn column<'a>(
+    predictions: &'a [Prediction],
+    name: &Arc<str>,
+) -> Result<Option<Vec<&'a Tensor>>, AnswerMismatch> {
+    let mut column = Vec::with_capacity(predictions.len());
+    for (row, prediction) in predictions.iter().enumerate() {
+        match prediction.outputs.tensor(name) {
+            Some(tensor) => column.push(tensor),
+            None if !prediction.partial.is_empty() => return Ok(None),
+            None => {
+                let name = name.clone();
+                return Err(AnswerMismatch::Missing { name, row });
+            }
+        }
+    }
+    Ok(Some(column))
 }
 
 fn stacked(name: &Arc<str>, column: &[&Tensor]) -> Result<Tensor, RowsError> {

@@ -23,7 +23,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
-use consort_inference::{Endpoint, Tensor};
+use consort_inference::{Endpoint, Headers, Tensor};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
@@ -87,8 +87,19 @@ async fn answer(
         .and_then(|timeout| arrived.checked_add(timeout))
         .map_or(deadline, |own| own.min(deadline));
     let rows_max = app.config.rows_max;
-    let answer = infer::infer(&*endpoint, request, &tenant, deadline, rows_max).await?;
+    let headers = headers_read(&*endpoint, &parts.headers);
+    let answer = infer::infer(&*endpoint, request, &tenant, headers, deadline, rows_max).await?;
     encode(app, coding::of_response(&parts.headers), answer, charge).await
+}
+
+/// The headers that the endpoint reads; those that are no text are not there.
+fn headers_read(endpoint: &dyn Endpoint, headers: &HeaderMap) -> Headers {
+    let read = endpoint.headers().iter().flat_map(|name| {
+        let values = headers.get_all(&**name).iter();
+        let texts = values.filter_map(|value| value.to_str().ok());
+        texts.map(|text| (name.clone(), text.into()))
+    });
+    read.collect()
 }
 
 /// What the handles of a request's rows will take, besides the bytes they share.

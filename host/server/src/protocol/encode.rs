@@ -78,9 +78,22 @@ pub fn encode_infer(answer: &InferAnswer) -> Result<Encoded, EncodeError> {
         json.extend_from_slice(b",\"id\":");
         write_value(id, &mut json);
     }
-    if !answer.made_by.is_empty() {
-        json.extend_from_slice(b",\"parameters\":{\"model_id\":");
-        write_value(&answer.made_by, &mut json);
+    let parameters = [
+        ("model_id", &answer.made_by),
+        ("arms", &answer.arms),
+        ("partial", &answer.partial),
+    ];
+    let mut before: &[u8] = b",\"parameters\":{";
+    for (name, value) in parameters
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+    {
+        json.extend_from_slice(std::mem::replace(&mut before, b","));
+        write_value(name, &mut json);
+        json.push(b':');
+        write_value(value, &mut json);
+    }
+    if before == b"," {
         json.push(b'}');
     }
     json.extend_from_slice(b",\"outputs\":[");

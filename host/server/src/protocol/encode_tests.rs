@@ -11,6 +11,8 @@ fn answer(outputs: Vec<(&str, Tensor, Form)>) -> InferAnswer {
         model_version: "3".into(),
         id: None,
         made_by: String::new(),
+        arms: String::new(),
+        partial: String::new(),
         outputs: outputs
             .into_iter()
             .map(|(name, tensor, form)| (name.into(), tensor, form))
@@ -30,6 +32,8 @@ fn json_in_the_order_of_the_protocol() {
     let answer = InferAnswer {
         id: Some("i\\d".to_owned()),
         made_by: "m:3".to_owned(),
+        arms: String::new(),
+        partial: String::new(),
         ..answer(outputs)
     };
     let encoded = encode_infer(&answer).unwrap();

@@ -79,6 +79,10 @@ pub struct InferAnswer {
     /// What made the predictions: distinct model ids in order of the rows, separated by
     /// commas.
     pub made_by: String,
+    /// The arms that each row took, as JSON (parameter `arms`); empty where none did.
+    pub arms: String,
+    /// What failed in passing, as JSON (parameter `partial`); empty where nothing did.
+    pub partial: String,
     /// The outputs, batch axis included, in the order asked for.
     pub outputs: Vec<(Arc<str>, Tensor, Form)>,
 }

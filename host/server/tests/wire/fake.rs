@@ -1,8 +1,8 @@
 //! Endpoints that need no model: what they do is told by their names.
 
 use consort_inference::{
-    BoxFuture, Call, Datatype, Dim, Endpoint, Example, Failure, FailureKind, ModelId, Prediction,
-    Signature, Stage, StageKind, Tensor, TensorSpec, Tensors,
+    Arm, BoxFuture, Call, Datatype, Dim, Endpoint, Example, Failure, FailureKind, ModelId,
+    Prediction, Signature, Stage, StageKind, Tensor, TensorSpec, Tensors,
 };
 use consort_server::{Catalog, Repository};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ enum Conduct {
     Miscount,
     /// Says what its caller said.
     Told,
+    /// Takes the arm that a header says; negative rows lack their output.
+    Arms(Vec<Arc<str>>),
 }
 
 /// What is known of slow work from outside.
@@ -159,6 +161,15 @@ impl FakeCatalog {
                     echo,
                 )
             },
+            Fake {
+                conduct: Conduct::Arms(vec!["x-arm".into()]),
+                ..rows(
+                    "arms",
+                    &[("x", Datatype::Int32, &[Some(1)])],
+                    &[("x", Datatype::Int32, &[Some(1)])],
+                    echo,
+                )
+            },
         ];
         // One for each datatype: gives back what it gets.
         endpoints.extend(Datatype::ALL.map(|datatype| {
@@ -260,6 +271,13 @@ impl Endpoint for Fake {
         self.is_ready
     }
 
+    fn headers(&self) -> &[Arc<str>] {
+        match &self.conduct {
+            Conduct::Arms(headers) => headers,
+            _ => &[],
+        }
+    }
+
     fn infer(
         &self,
         examples: Vec<Example>,
@@ -268,6 +286,7 @@ impl Endpoint for Fake {
         Box::pin(async move {
             let answer = match &self.conduct {
                 Conduct::Rows(answer) => *answer,
+                Conduct::Arms(_) => echo,
                 Conduct::Slow(watch) => {
                     watch.started.fetch_add(1, Ordering::SeqCst);
                     let mut abandoned = Abandoned(watch, false);
@@ -293,12 +312,31 @@ impl Endpoint for Fake {
                 }
             };
             let each = |row| self.predict(row, answer);
+            if let Conduct::Arms(_) = &self.conduct {
+                let each = |row| Ok(self.arm(self.predict(row, answer)?, &call));
+                return examples.into_iter().map(each).collect();
+            }
             examples.into_iter().map(each).collect()
         })
     }
 }
 
 impl Fake {
+    /// The headers that came, as arms; what a negative row lacks.
+    fn arm(&self, mut prediction: Prediction, call: &Call) -> Prediction {
+        let headers = call.headers.iter();
+        let arms = headers.map(|(name, value)| Arm::new(name.clone(), value.clone()));
+        prediction.arms = arms.collect();
+        let x = prediction.outputs.tensor("x").unwrap();
+        if x.to_vec::<i32>().unwrap()[0] < 0 {
+            prediction.outputs = Tensors::new();
+            let stage = Stage::new(StageKind::Inference, "extra");
+            let failure = Failure::new(stage, FailureKind::ModelFailed, "it broke");
+            prediction.partial.push(failure);
+        }
+        prediction
+    }
+
     fn predict(&self, example: Example, answer: Answer) -> Result<Prediction, Failure> {
         Ok(Prediction::new(
             example.key.clone(),

@@ -154,3 +154,28 @@ async fn the_example_comes_back_where_it_is_asked_for() {
     );
     assert_eq!(&binary[..4], 1f32.to_le_bytes());
 }
+
+#[tokio::test]
+async fn arms_and_what_is_lacking_are_told_and_only_named_headers_go_on() {
+    let server = Server::start().await;
+    let body = |data: serde_json::Value| {
+        let shape = json!([data.as_array().unwrap().len(), 1]);
+        json!({"inputs": [{"name": "x", "datatype": "INT32", "shape": shape, "data": data}]})
+            .to_string()
+    };
+    let headers = [("X-Arm", "b"), ("x-other", "c")];
+    let path = "/v2/models/arms/infer";
+    let answer = server.post(path, &headers, body(json!([1, 2]))).await.ok();
+    assert_eq!(
+        answer["parameters"],
+        json!({"model_id": "arms:1", "arms": "[{\"x-arm\":\"b\"},{\"x-arm\":\"b\"}]"})
+    );
+    let answer = server.post(path, &[], body(json!([1, -1]))).await.ok();
+    let partial = "[{\"kind\":\"model_failed\",\"message\":\"it broke\",\"row\":1,\
+                   \"stage\":\"inference\",\"step\":\"extra\"}]";
+    assert_eq!(
+        answer["parameters"],
+        json!({"model_id": "arms:1", "partial": partial})
+    );
+    assert_eq!(answer["outputs"], json!([]));
+}
