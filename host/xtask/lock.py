@@ -1,7 +1,8 @@
 """Writes requirements.txt from requirements.in: every package pinned, every wheel with its digest.
 
 For maintainers only: `cargo xtask setup` reads the result and never runs this file.
-Run it as `python3 host/xtask/lock.py` (needs pip 23 or newer and the network; nothing is installed).
+Run it as `python3 host/xtask/lock.py` (needs pip 23 or newer and the network; nothing is installed);
+with the folder of another requirements.in behind it for that one.
 pip itself resolves and names the digests, so what is written is what pip would have chosen.
 """
 
@@ -12,8 +13,9 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-WANTED = HERE / "requirements.in"
-LOCKED = HERE / "requirements.txt"
+FOLDER = pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else HERE
+WANTED = FOLDER / "requirements.in"
+LOCKED = FOLDER / "requirements.txt"
 
 # The interpreters and machines whose wheels are accepted. A wheel for another one is refused by
 # pip when it is installed, so a machine that is missing here gets an error and not a surprise.

@@ -39,7 +39,24 @@ struct Example {
     next: &'static str,
 }
 
-const EXAMPLES: &[Example] = &[OCR, TABULAR];
+const EXAMPLES: &[Example] = &[EMBEDDINGS, OCR, TABULAR];
+
+const EMBEDDINGS: Example = Example {
+    name: "embeddings",
+    about: "a vector for each sentence, with all-MiniLM-L6-v2",
+    installs: &[setup::embeddings::install],
+    ensemble: "embeddings",
+    inputs: &["examples/embeddings/sentences.jsonl"],
+    args: &[],
+    columns: &["embedding"],
+    next: "\
+  a sentence of your own
+     echo '{\"inputs\": {\"text\": \"A sentence of your own.\"}}' | {consort} run {manifest} --ensemble embeddings --input -
+  the same over HTTP
+     {consort} serve {manifest}
+     curl -s http://127.0.0.1:8000/v2/models/embeddings
+",
+};
 
 const OCR: Example = Example {
     name: "ocr",

