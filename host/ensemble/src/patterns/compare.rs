@@ -77,7 +77,8 @@ impl Comparison {
     }
 }
 
-fn tensors(outcome: &Outcome) -> &Tensors {
+/// What a step gave, however it gave it.
+pub(super) fn tensors(outcome: &Outcome) -> &Tensors {
     match outcome {
         Outcome::Forward(tensors) | Outcome::Predicted(tensors, _) | Outcome::Answer(tensors) => {
             tensors

@@ -151,11 +151,6 @@ impl Shadow {
 impl Room {
     /// A place for all, or for none.
     fn place(self: &Arc<Self>, count: usize, bytes: usize) -> Option<Place> {
-        let add = |held: &AtomicUsize, more: usize, most: usize| {
-            let sum = |held: usize| held.checked_add(more).filter(|sum| *sum <= most);
-            held.fetch_update(Ordering::AcqRel, Ordering::Acquire, sum)
-                .is_ok()
-        };
         if !add(&self.inflight, count, self.inflight_max) {
             return None;
         }
@@ -168,6 +163,32 @@ impl Room {
             count,
             bytes,
         })
+    }
+}
+
+/// Adds to what is held, unless that is more than the most.
+fn add(held: &AtomicUsize, more: usize, most: usize) -> bool {
+    let sum = |held: usize| held.checked_add(more).filter(|sum| *sum <= most);
+    held.fetch_update(Ordering::AcqRel, Ordering::Acquire, sum)
+        .is_ok()
+}
+
+fn output_bytes(result: &StepResult) -> usize {
+    result
+        .as_ref()
+        .map_or(0, |outcome| super::compare::tensors(outcome).byte_len())
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Takes more bytes, if there is room for them.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let grows = add(&self.room.bytes, bytes, self.room.bytes_max);
+        if grows {
+            self.bytes += bytes;
+        }
+        grows
     }
 }
 
@@ -208,7 +229,6 @@ impl Step for Shadow {
                     copies.push(example.clone());
                 }
             }
-            // Bytes of outputs are held, too, but nobody knows them yet; inputs stand for both.
             let room = match copies.len() {
                 0 => None,
                 count => {
@@ -221,11 +241,18 @@ impl Step for Shadow {
             };
             let apart = room.is_some().then(|| call.clone());
             let results = run_counted(&*self.base.step, examples, call).await;
-            if let Some((room, call)) = room.zip(apart) {
+            if let Some((mut room, call)) = room.zip(apart) {
                 let kept = places
                     .into_iter()
                     .filter_map(|place| results.get(place).cloned());
-                self.follow(copies, kept.collect(), room, call);
+                let kept: Vec<StepResult> = kept.collect();
+                // What was answered is held, too, until it is compared.
+                match room.grow(kept.iter().map(output_bytes).sum()) {
+                    true => self.follow(copies, kept, room, call),
+                    false => self
+                        .metrics
+                        .shadowed(&self.name, "dropped", kept.len() as u64),
+                }
             }
             results
         })

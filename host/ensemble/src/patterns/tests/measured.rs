@@ -51,6 +51,29 @@ async fn what_has_no_room_is_dropped_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn inputs_and_outputs_count_against_the_bytes() {
+    // An example is a number of eight bytes, and so is its answer.
+    for (inflight_bytes_max, compared) in [(7, 0), (15, 0), (16, 1)] {
+        let metrics = metrics();
+        let config = ShadowConfig {
+            inflight_bytes_max,
+            ..ShadowConfig::new("s", plus("v1", 0), plus("v2", 0))
+        };
+        let shadow = Shadow::new(config, &metrics).unwrap();
+        for _ in 0..2 {
+            assert_eq!(told(&shadow, numbered(&[1])).await, ["1"]);
+            settled(&shadow).await;
+        }
+        let counts = ["equal", "dropped"].map(|word| metrics.shadow_count("s", word));
+        assert_eq!(
+            counts,
+            [2 * compared, 2 - 2 * compared],
+            "{inflight_bytes_max}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shadow_that_hangs_gives_its_room_back() {
     let mut v2 = Arc::into_inner(fake("v2", Ok)).unwrap();
     v2.takes = Duration::from_secs(1_000_000);
