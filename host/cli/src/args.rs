@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Say everything that is wrong with a manifest, its models and its plugins
     Check(Check),
+    /// Draw an ensemble: its steps, and the tensors that go from one to the other
+    Graph(Graph),
     /// Show what a plugin is: roles, imports, exports, capabilities, size
     Inspect(Inspect),
     /// Turn a model of scikit-learn, XGBoost, LightGBM, TensorFlow or PyTorch into ONNX
@@ -191,6 +193,33 @@ pub(crate) struct Check {
     /// Check the text only: load no model and no plugin
     #[arg(long)]
     pub(crate) syntax_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// The manifest
+    #[arg(value_name = "MANIFEST")]
+    pub(crate) manifest: PathBuf,
+
+    /// Which ensemble or model; needed where the manifest has several ensembles
+    #[arg(value_name = "ENSEMBLE")]
+    pub(crate) ensemble: Option<String>,
+
+    /// A picture for the terminal, or for everything else
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub(crate) format: GraphFormat,
+
+    /// Where it goes [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Lines of text; plain ASCII where the locale is not UTF-8
+    Text,
+    /// An SVG
+    Svg,
 }
 
 #[derive(Debug, Args)]

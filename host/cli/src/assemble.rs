@@ -10,13 +10,11 @@ use crate::host::{Host, Telemetry};
 use crate::manifest::{ManifestFile, show};
 use crate::models::inner;
 use crate::order::{Order, Part};
-use crate::steps::{MapStep, ModelStep, PluginStep};
-use consort_ensemble::{CompileProblem, Ensemble, Plan, PlannedStep, Step};
+use crate::steps::{MapStep, ModelStep};
+use consort_ensemble::{Ensemble, Plan, PlannedStep, Step};
 use consort_inference::{Endpoint, ModelId, ModelName};
-use consort_manifest::{
-    self as manifest, Batching, Located, Named, Place, Problem, Problems, StepRuns,
-};
-use consort_plugin::{Plugin, Role, Sandbox};
+use consort_manifest::{self as manifest, Batching, Located, Place, Problem, Problems};
+use consort_plugin::{Plugin, Sandbox};
 use consort_registry::{KeyPattern, MapError, Model, ModelMap, ModelMapConfig, Registry, Template};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -326,132 +324,6 @@ impl Assembly<'_> {
             });
         }
         Some(config)
-    }
-
-    /// Puts the ensembles together that a level has.
-    fn add_ensembles(&mut self, parts: &mut Parts, level: &BTreeSet<Part>) {
-        for entry in &self.file.manifest.ensembles {
-            if !level.contains(&Part::Served(entry.name.to_string())) {
-                continue;
-            }
-            // Not `collect`: every step is to be looked at, even after one that fails.
-            let mut steps = Vec::new();
-            for step in entry.steps() {
-                steps.extend(self.step(step, parts));
-            }
-            if steps.len() < entry.steps().len() {
-                continue;
-            }
-            let id = ModelId::new(entry.name.as_str(), entry.version.as_str());
-            let plan = Plan::new(id, steps);
-            match Ensemble::compile(plan, &self.telemetry.ensemble) {
-                Ok(ensemble) => {
-                    self.check_files(entry, &ensemble);
-                    let name = entry.name.to_string();
-                    parts.served.insert(name, Arc::new(ensemble));
-                }
-                Err(error) => {
-                    let place_of = |problem: &CompileProblem| {
-                        let step = problem.index().and_then(|index| entry.steps().get(index));
-                        step.map_or(entry.name.place, step_place)
-                    };
-                    for problem in &error.problems {
-                        let help = problem.help.clone().unwrap_or_default();
-                        self.problem(place_of(problem), problem.to_string(), help);
-                    }
-                }
-            }
-        }
-    }
-
-    /// What a job makes of a file must be what the ensemble takes.
-    fn check_files(&mut self, entry: &manifest::Ensemble, ensemble: &Ensemble) {
-        let files = configs::files(entry);
-        if files.is_empty() {
-            return;
-        }
-        if let Err(mismatch) = files.check(ensemble.signature()) {
-            let message = format!("what is made of a file does not fit the ensemble: {mismatch}");
-            let help = "name the tensors after the first step's inputs";
-            self.problem(entry.files.place, message, help);
-        }
-    }
-
-    /// A step of the manifest with what runs it; nothing where that did not load (which is
-    /// a problem already) or does not play the role.
-    fn step(&mut self, step: &manifest::Step, parts: &Parts) -> Option<PlannedStep> {
-        let runs: Arc<dyn Step> = match &step.runs {
-            StepRuns::Model(name) => match parts.maps.get(name.as_str()) {
-                Some(map) => Arc::new(MapStep::new(map.clone())),
-                None => Arc::new(ModelStep::new(parts.models.get(name.as_str())?.clone())),
-            },
-            StepRuns::Plugin { plugin, role } => {
-                self.plugin_step(parts.plugins.get(plugin.as_str())?, plugin, role.as_ref())?
-            }
-        };
-        let names = |renames: &[Named<String>]| {
-            let pair = |rename: &Named<String>| {
-                (rename.name.as_str().into(), rename.value.as_str().into())
-            };
-            renames.iter().map(pair).collect()
-        };
-        Some(PlannedStep {
-            inputs: names(&step.inputs),
-            outputs: names(&step.outputs),
-            args: configs::args(&step.args),
-            ..PlannedStep::new(step.name.as_str(), runs)
-        })
-    }
-
-    fn plugin_step(
-        &mut self,
-        plugin: &Arc<Plugin>,
-        name: &Located<String>,
-        role: Option<&Located<manifest::Role>>,
-    ) -> Option<Arc<dyn Step>> {
-        let playing = |role: Role| {
-            let step = PluginStep::new(plugin, role)?;
-            Some(Arc::new(step) as Arc<dyn Step>)
-        };
-        let wanted = match role.map(|role| **role) {
-            Some(manifest::Role::Preprocess) => vec![Role::Preprocess],
-            Some(manifest::Role::Postprocess) => vec![Role::Postprocess],
-            Some(manifest::Role::Ensemble) => vec![Role::Ensemble],
-            None => STEP_ROLES.to_vec(),
-        };
-        let mut played: Vec<_> = (wanted.iter())
-            .filter_map(|role| Some((*role, playing(*role)?)))
-            .collect();
-        if let [(first, _), (second, _), ..] = &played[..] {
-            let message = format!("plugin \"{}\" plays several roles", name.value);
-            let help = format!("add role = \"{first}\" or role = \"{second}\" to this step");
-            self.problem(name.place, message, help);
-            return None;
-        }
-        let step = played.pop().map(|(_, step)| step);
-        if step.is_none() {
-            let wanted: Vec<&str> = wanted.iter().map(|role| role.as_str()).collect();
-            let wanted = wanted.join(" or ");
-            let message = format!("plugin \"{}\" does not play the role {wanted}", name.value);
-            let place = role.map_or(name.place, |role| role.place);
-            self.problem(
-                place,
-                message,
-                "consort inspect shows the roles of a plugin",
-            );
-        }
-        step
-    }
-}
-
-/// The roles in which a plugin can be a step.
-const STEP_ROLES: [Role; 3] = [Role::Preprocess, Role::Postprocess, Role::Ensemble];
-
-/// Points at the name of the plugin or model, which is what a person looks for.
-fn step_place(step: &manifest::Step) -> Place {
-    match &step.runs {
-        StepRuns::Plugin { plugin, .. } => plugin.place,
-        StepRuns::Model(model) => model.place,
     }
 }
 

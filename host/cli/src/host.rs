@@ -3,6 +3,7 @@
 use crate::repository::ModelRepository;
 use crate::versions;
 use consort_ensemble::Ensemble;
+use consort_ensemble::patterns::PatternMetrics;
 use consort_inference::Endpoint;
 use consort_registry::Registry;
 use consort_server::{Catalog, Repository};
@@ -16,6 +17,7 @@ pub(crate) struct Telemetry {
     pub(crate) batching: consort_batching::Metrics,
     pub(crate) ensemble: consort_ensemble::Metrics,
     pub(crate) models: consort_registry::Metrics,
+    pub(crate) patterns: PatternMetrics,
     pub(crate) remote: consort_remote::Metrics,
     pub(crate) server: consort_server::Metrics,
 }
@@ -47,6 +49,7 @@ impl Telemetry {
             batching: consort_batching::Metrics::register(&mut registry),
             ensemble: consort_ensemble::Metrics::register(&mut registry),
             models: consort_registry::Metrics::register(&mut registry),
+            patterns: PatternMetrics::register(&mut registry),
             remote: consort_remote::Metrics::register(&mut registry),
             server: consort_server::Metrics::register(&mut registry),
             registry,

@@ -10,6 +10,8 @@ mod args;
 mod assemble;
 mod commands;
 mod configs;
+mod draw;
+mod ensembles;
 mod exit;
 mod figures;
 mod host;
@@ -18,6 +20,7 @@ mod logging;
 mod manifest;
 mod models;
 mod order;
+mod patterns;
 mod plugins;
 mod print;
 mod remote;
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Run(run) => runtime.block_on(commands::run::run(&global, run)),
         Command::Serve(serve) => runtime.block_on(commands::serve::serve(&global, serve)),
         Command::Check(check) => runtime.block_on(commands::check::check(&global, check)),
+        Command::Graph(graph) => runtime.block_on(commands::graph::graph(&global, graph)),
         Command::Inspect(inspect) => commands::inspect::inspect(&inspect),
         Command::Import(import) => commands::import::import(&import, &global),
         Command::Schema => commands::schema(),

@@ -156,12 +156,15 @@ fn needs(manifest: &Manifest) -> Needs {
         needs.insert(Part::Plugin(entry.name.value.clone()), granted.collect());
     }
     for ensemble in &manifest.ensembles {
-        let steps = ensemble.steps().iter().map(|step| match &step.runs {
-            StepRuns::Plugin { plugin: name, .. } => plugin(name),
-            StepRuns::Model(name) => served(name),
-        });
+        let mut needed = Vec::new();
+        for step in ensemble.steps() {
+            if let StepRuns::Plugin { plugin: name, .. } = &step.runs {
+                needed.push(plugin(name));
+            }
+            needed.extend(step.targets().into_iter().map(served));
+        }
         let name = ensemble.name.value.clone();
-        needs.insert(Part::Served(name), steps.collect());
+        needs.insert(Part::Served(name), needed);
     }
     needs
 }

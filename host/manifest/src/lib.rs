@@ -13,6 +13,7 @@
 //! This crate reads no file and knows no other room: values are plain, and the binary
 //! turns them into each room's own `Config`.
 
+mod cycles;
 mod flaws;
 mod json;
 mod keys;
@@ -28,14 +29,17 @@ mod section;
 mod syntax;
 
 pub use keys::batching::{BatchPolicy, BatchWeight, Batching};
-pub use keys::ensemble::{Ensemble, Role, Step, StepRuns};
+pub use keys::ensemble::Ensemble;
 pub use keys::files::{FileRead, FileTensor};
 pub use keys::host::{Cache, Job, Registry, Sandbox, Server, Tenant};
 pub use keys::limits::Limits;
 pub use keys::map::ModelMap;
 pub use keys::model::{ExecutionProvider, Model, ModelRuntime, Optimization, UpdateCheck};
+pub use keys::pattern::{Canary, Combine, CombineBy, CombineWord, Route, Shadow, Split, Sticky};
 pub use keys::plugin::{Instances, Plugin};
 pub use keys::remote::{Datatype, RemoteProtocol, TensorKeys};
+pub use keys::step::{ForEach, Role, Step, StepRuns};
+pub use keys::when::{When, WhenOf, WhenTest};
 pub use manifest::{Manifest, Reading, parse, read};
 pub use place::{Located, Place, Position, Source};
 pub use problem::{Problem, Problems};

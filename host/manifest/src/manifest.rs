@@ -2,6 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
+use crate::cycles;
 use crate::keys::ensemble::Ensemble;
 use crate::keys::host::{Cache, Job, Registry, Sandbox, Server, Tenant};
 use crate::keys::limits::Limits;
@@ -114,6 +115,7 @@ fn read_table(table: &DeTable<'_>, source: &Source, report: &mut Report) -> Opti
     for ensemble in &root.ensemble.value {
         declared.check_steps(ensemble, report);
     }
+    cycles::check(&root.ensemble.value, report);
     declared.check_models(&root.model.value, report);
     declared.check_maps(&root.model_map.value, report);
     declared.check_grants(&root.plugin.value, report);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::keys::ensemble::{Ensemble, StepRuns};
+use crate::keys::ensemble::Ensemble;
 use crate::keys::map::ModelMap;
 use crate::keys::model::Model;
 use crate::keys::plugin::Plugin;
+use crate::keys::step::StepRuns;
 use crate::nearest::nearest;
 use crate::place::{Located, Place};
 use crate::report::Report;
@@ -106,6 +107,15 @@ impl Declared {
             match &step.runs {
                 StepRuns::Plugin { plugin, .. } => self.check_plugin(plugin, "plugin", report),
                 StepRuns::Model(model) => self.check_model(model, report),
+                StepRuns::Ensemble(other) => self.check_ensemble(other, report),
+                StepRuns::Split(_) | StepRuns::Combine(_) | StepRuns::Route(_) => {
+                    for member in step.members() {
+                        self.check_target(member, report);
+                    }
+                }
+            }
+            for target in step.beside() {
+                self.check_target(target, report);
             }
             let name = &step.name;
             if let Some(first) = names.iter().find(|first| first.value == name.value) {
@@ -142,11 +152,51 @@ impl Declared {
         let help = if self.plugins.contains_key(&model.value) {
             format!("it is a plugin: write plugin = {}", toml_text(model))
         } else if self.ensembles.contains_key(&model.value) {
-            "it is an ensemble, and a step cannot be one: repeat its steps here".to_owned()
+            format!("it is an ensemble: write ensemble = {}", toml_text(model))
         } else {
             suggest(model, "model", &self.models, report)
         };
         report.missing(model.place, message, help);
+    }
+
+    /// An ensemble that a step runs.
+    fn check_ensemble(&self, ensemble: &Located<String>, report: &mut Report) {
+        if self.ensembles.contains_key(&ensemble.value) {
+            return;
+        }
+        let name = toml_text(ensemble);
+        let message = format!("there is no ensemble {name}");
+        let is_model =
+            self.models.contains_key(&ensemble.value) || self.maps.contains_key(&ensemble.value);
+        let help = match (is_model, self.plugins.contains_key(&ensemble.value)) {
+            (true, _) => format!("it is a model: write model = {name}"),
+            (false, true) => format!("it is a plugin: write plugin = {name}"),
+            _ => suggest(ensemble, "ensemble", &self.ensembles, report),
+        };
+        report.missing(ensemble.place, message, help);
+    }
+
+    /// A model, model map or ensemble: what a pattern is made of.
+    fn check_target(&self, target: &Located<String>, report: &mut Report) {
+        let served = [&self.models, &self.maps, &self.ensembles];
+        if served.iter().any(|names| names.contains_key(&target.value)) {
+            return;
+        }
+        let name = toml_text(target);
+        let message = format!("there is no model, model map or ensemble {name}");
+        let help = if self.plugins.contains_key(&target.value) {
+            "it is a plugin: make an ensemble of it, and name that".to_owned()
+        } else {
+            let known = served.iter().flat_map(|names| names.keys());
+            match nearest(
+                target,
+                known.map(String::as_str).filter(|_| !report.is_full()),
+            ) {
+                Some(meant) => format!("did you mean {}?", toml_text(meant)),
+                None => format!("add a table [model.{}]", key_text(target)),
+            }
+        };
+        report.missing(target.place, message, help);
     }
 
     /// A model where nothing else will do.

@@ -178,6 +178,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(sections.len(), 18);
+        assert_eq!(sections.len(), 21);
     }
 }

@@ -150,6 +150,7 @@ fn invalid_manifests_do_not_fit() {
         "runtimes",
         "learned",
         "updates",
+        "patterns",
     ] {
         let value = manifest(&format!("invalid/{name}.toml"));
         assert!(

@@ -160,7 +160,11 @@ fn spare_own_files(file: &ManifestFile, run: &Run) -> Result<(), String> {
 
 fn config(file: &ManifestFile, run: &Run, ensemble: &str) -> consort_job::Config {
     let base = configs::job(file, ensemble);
+    // What the ensemble would refuse is not handed to it.
+    let taken = file.manifest.ensemble(ensemble);
+    let taken = taken.map_or(usize::MAX, |entry| *entry.max_inflight);
     consort_job::Config {
+        inflight_max: base.inflight_max.min(taken),
         ordered: run.ordered || base.ordered,
         limit: run.limit,
         sample: run.sample.map(|fraction| Sample {

@@ -7,10 +7,13 @@ pub(crate) mod host;
 pub(crate) mod limits;
 pub(crate) mod map;
 pub(crate) mod model;
+pub(crate) mod pattern;
 pub(crate) mod plugin;
 pub(crate) mod quiet;
 pub(crate) mod remote;
 pub(crate) mod root;
+pub(crate) mod step;
+pub(crate) mod when;
 
 /// The longest time a key can ask for: a day.
 pub(crate) const TIME_MS_MAX: u64 = 24 * 60 * 60 * 1000;

@@ -57,7 +57,10 @@ impl<R: Rule> Describe for List<R> {
     }
 
     fn sample(&self) -> String {
-        format!("[{}]", self.item.sample())
+        match self.min {
+            0 | 1 => format!("[{}]", self.item.sample()),
+            _ => format!("[{}, ...]", self.item.sample()),
+        }
     }
 
     fn schema(&self) -> Json {
@@ -86,6 +89,7 @@ impl<R: Rule<Value: PartialEq>> Rule for List<R> {
         if count < self.min || count > self.max {
             let is = match count {
                 0 => "is empty".to_owned(),
+                count if count < self.min => format!("has {count}"),
                 count => format!("has {count} elements, more than the {} allowed", self.max),
             };
             return found.refuse(self, &is, report);

@@ -13,6 +13,9 @@ pub(crate) struct Real {
     sample: &'static str,
 }
 
+/// Any number that is neither infinite nor NaN.
+pub(crate) struct Finite;
+
 // === impl Real ===
 
 impl Real {
@@ -44,16 +47,48 @@ impl Rule for Real {
     type Value = f64;
 
     fn read(&self, found: Found<'_>, report: &mut Report) -> Option<f64> {
-        let number = match found.value.get_ref() {
-            DeValue::Float(number) => number.as_str().parse().ok(),
-            // No range is so wide that a rounded number could slip in.
-            DeValue::Integer(number) => Some(integer(number) as f64),
-            _ => None,
-        };
+        // No range is so wide that a rounded number could slip in.
+        let number = number(found.value.get_ref());
         // Neither NaN nor infinity is within any range.
         match number.filter(|number| (self.min..=self.max).contains(number)) {
             Some(number) => Some(number),
             None => found.refuse_type(self, report),
         }
+    }
+}
+
+// === impl Finite ===
+
+impl Describe for Finite {
+    fn wanted(&self) -> String {
+        "a number".to_owned()
+    }
+
+    fn sample(&self) -> String {
+        "0.5".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        Json::object([("type", Json::text("number"))])
+    }
+}
+
+impl Rule for Finite {
+    type Value = f64;
+
+    fn read(&self, found: Found<'_>, report: &mut Report) -> Option<f64> {
+        match number(found.value.get_ref()).filter(|number| number.is_finite()) {
+            Some(number) => Some(number),
+            None => found.refuse_type(self, report),
+        }
+    }
+}
+
+/// The nearest number that a float can hold.
+pub(crate) fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        DeValue::Integer(number) => Some(integer(number) as f64),
+        _ => None,
     }
 }

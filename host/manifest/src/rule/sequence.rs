@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::collection::List;
 use super::number::Whole;
+use super::real::number;
 use super::{Describe, Found, Rule, integer};
 use crate::json::Json;
 use crate::place::Located;
@@ -15,6 +16,13 @@ pub(crate) struct Rising(pub(crate) List<Whole<usize>>);
 /// The lengths of a tensor's axes, -1 where any length will do.
 pub(crate) struct Axes;
 
+/// Numbers above zero, which may repeat.
+pub(crate) struct Weights {
+    pub(crate) max: usize,
+}
+
+/// The largest weight.
+const WEIGHT_MAX: f64 = 1_000_000.0;
 /// The most axes of a tensor.
 const AXES_MAX: usize = 32;
 
@@ -96,6 +104,53 @@ impl Rule for Axes {
         };
         match axes {
             Some(axes) => Some(axes),
+            None => found.refuse_type(self, report),
+        }
+    }
+}
+
+// === impl Weights ===
+
+impl Describe for Weights {
+    fn wanted(&self) -> String {
+        let max = self.max;
+        format!("an array of up to {max} numbers, each above 0 and at most {WEIGHT_MAX}")
+    }
+
+    fn sample(&self) -> String {
+        "[1.0, 0.5]".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        let weight = Json::object([
+            ("type", Json::text("number")),
+            ("minimum", Json::Int(0)),
+            ("maximum", Json::Float(WEIGHT_MAX)),
+        ]);
+        Json::object([
+            ("type", Json::text("array")),
+            ("items", weight),
+            ("minItems", Json::Int(1)),
+            ("maxItems", Json::Int(self.max as i128)),
+        ])
+    }
+}
+
+impl Rule for Weights {
+    type Value = Vec<f64>;
+
+    fn read(&self, found: Found<'_>, report: &mut Report) -> Option<Vec<f64>> {
+        let weight = |value: &DeValue<'_>| {
+            number(value).filter(|weight| *weight > 0.0 && *weight <= WEIGHT_MAX)
+        };
+        let weights: Option<Vec<f64>> = match found.value.get_ref() {
+            DeValue::Array(items) if (1..=self.max).contains(&items.len()) => {
+                items.iter().map(|item| weight(item.get_ref())).collect()
+            }
+            _ => None,
+        };
+        match weights {
+            Some(weights) => Some(weights),
             None => found.refuse_type(self, report),
         }
     }

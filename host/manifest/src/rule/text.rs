@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::{Describe, Found, Rule};
 use crate::json::Json;
+use crate::keys::pattern::Sticky;
 use crate::problem::quoted;
 use crate::report::Report;
 
@@ -85,6 +86,24 @@ pub(crate) const ARGUMENT: Text<String> = Text {
     sample: "temperature",
     placeholder: "ARGUMENT",
     ..TENSOR
+};
+
+/// A value of a tensor that examples are routed by.
+pub(crate) const CASE: Text<String> = Text {
+    wanted: "a value of the tensor",
+    sample: "de",
+    placeholder: "VALUE",
+    ..TENSOR
+};
+
+/// What decides the arm of a split.
+pub(crate) const STICKY: Text<Sticky> = Text {
+    wanted: "\"key\", or \"header:\" and the name of a header",
+    sample: "\"header:x-user\"",
+    pattern: "^(key|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+)$",
+    bytes_max: NAME_BYTES_MAX,
+    placeholder: "STICKY",
+    parse: sticky,
 };
 
 /// The address of a server.
@@ -298,6 +317,19 @@ fn word(text: &str) -> Result<String, String> {
 
 fn path(text: &str) -> Result<PathBuf, String> {
     label(text).map(PathBuf::from)
+}
+
+fn sticky(text: &str) -> Result<Sticky, String> {
+    if text == "key" {
+        return Ok(Sticky::Key);
+    }
+    let of_header = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+.^_`|~-".contains(&byte);
+    match text.strip_prefix("header:") {
+        Some(name) if !name.is_empty() && name.bytes().all(of_header) => {
+            Ok(Sticky::Header(name.to_ascii_lowercase()))
+        }
+        _ => Err(format!("is {}", quoted(text))),
+    }
 }
 
 fn version_number(text: &str) -> Result<u64, String> {
