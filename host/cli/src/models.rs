@@ -5,7 +5,7 @@ use crate::assemble::{Assembly, Loads, Parts};
 use crate::order::Part;
 use crate::{configs, loaders, remote};
 use consort_inference::{InvalidName, ModelName};
-use consort_manifest::{self as manifest, Batching, ModelRuntime, Problem, StepRuns};
+use consort_manifest::{self as manifest, Batching, ModelRuntime, Problem};
 use consort_onnx::ProviderError;
 use consort_registry::{LoadError, Model, ModelConfig, ModelLoader, Registry, Source};
 use std::collections::BTreeSet;
@@ -126,7 +126,7 @@ impl Assembly<'_> {
         let is = |name: &str| *model.name == name;
         let by_key = |map: &manifest::ModelMap| map.keys.iter().any(|key| is(&key.value));
         let granted = |plugin: &manifest::Plugin| plugin.models.iter().any(|name| is(name));
-        let runs = |step: &manifest::Step| matches!(&step.runs, StepRuns::Model(name) if is(name));
+        let runs = |step: &manifest::Step| step.targets().iter().any(|name| is(name));
         let of_step = |ensemble: &manifest::Ensemble| ensemble.steps().iter().any(runs);
         manifest.registry.model_bytes_max.is_some()
             && model.handler.is_none()
