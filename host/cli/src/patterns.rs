@@ -5,7 +5,7 @@ use crate::ensembles::target;
 use consort_ensemble::patterns::{
     Canary, CanaryConfig, Case, Combine, CombineConfig, Combined, Fallback, FallbackConfig,
     ForEach, ForEachConfig, Member, PatternError, Route, RouteConfig, Rule, Shadow, ShadowConfig,
-    Split, SplitArm, SplitConfig, Sticky,
+    Split, SplitArm, SplitConfig, Sticky, Voter,
 };
 use consort_ensemble::{PlannedStep, Step};
 use consort_inference::TensorSpec;
@@ -49,7 +49,7 @@ impl Assembly<'_> {
         let weights = weights.copied().chain(std::iter::repeat(WEIGHT));
         let voters = combine.of.iter().zip(weights).map(|(name, weight)| {
             let member = member(name, parts)?;
-            Some(consort_ensemble::patterns::Voter { weight, member })
+            Some(Voter { weight, member })
         });
         let config = CombineConfig {
             name: step.name.as_str().into(),
@@ -118,11 +118,12 @@ impl Assembly<'_> {
         mut runs: Arc<dyn Step>,
         parts: &Parts,
     ) -> Option<Arc<dyn Step>> {
-        let name: Arc<str> = step.name.as_str().into();
+        // The prediction names the arm of each: they must not share a name.
+        let name = |pattern: &str| -> Arc<str> { format!("{}.{pattern}", *step.name).into() };
         let base = |runs: Arc<dyn Step>| Member::new(runs.stage().name.clone(), runs);
         if let Some(canary) = &step.canary {
             let config = CanaryConfig {
-                name: name.clone(),
+                name: name("canary"),
                 base: base(runs),
                 canary: member(&canary.to, parts)?,
                 percent: *canary.percent,
@@ -137,14 +138,14 @@ impl Assembly<'_> {
             let copy = member(&shadow.to, parts)?;
             let config = ShadowConfig {
                 percent: *shadow.percent,
-                ..ShadowConfig::new(name.clone(), base(runs), copy)
+                ..ShadowConfig::new(name("shadow"), base(runs), copy)
             };
             let made = Shadow::new(config, &self.telemetry.patterns);
             runs = self.made(made, shadow.place)?;
         }
         if let Some(fallback) = &step.fallback {
             let config = FallbackConfig {
-                name: name.clone(),
+                name: name("fallback"),
                 first: base(runs),
                 second: member(fallback, parts)?,
             };
@@ -157,7 +158,7 @@ impl Assembly<'_> {
             let config = ForEachConfig {
                 items_max: *for_each.items_max,
                 pad: *for_each.pad,
-                ..ForEachConfig::new(name, runs, inputs)
+                ..ForEachConfig::new(name("for_each"), runs, inputs)
             };
             runs = self.made(ForEach::new(config), for_each.inputs.place)?;
         }

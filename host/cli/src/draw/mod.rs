@@ -26,9 +26,20 @@ pub(crate) fn title(kind: &NodeKind, name: &str) -> String {
 /// The kind and the name, and the step's own name where that is another one.
 fn called(drawing: &Drawing, step: &str) -> String {
     let Drawing { kind, name, .. } = drawing;
-    match &**name == step || *kind == step {
-        true => format!("{kind} {name}"),
-        false => format!("{kind} {name} as {step}"),
+    // A pattern around a step is called after it: `ab.shadow`.
+    let own = name.strip_prefix(step).unwrap_or(name);
+    match own.is_empty() || own.starts_with('.') {
+        true => thing(kind, step),
+        false => format!("{} as {step}", thing(kind, name)),
+    }
+}
+
+/// A kind and a name, which is left out where it says nothing more.
+fn thing(kind: &str, name: &str) -> String {
+    let own = name.rsplit('.').next().unwrap_or(name);
+    match own == kind {
+        true => kind.to_owned(),
+        false => format!("{kind} {name}"),
     }
 }
 
@@ -69,7 +80,7 @@ fn parts(drawing: &Drawing, depth: usize, lines: &mut Vec<Line>) {
     }
     for (word, part) in &drawing.parts {
         lines.push(Line {
-            text: format!("{word}: {} {}", part.kind, part.name),
+            text: format!("{word}: {}", thing(part.kind, &part.name)),
             depth,
             dashed: word.starts_with("shadow"),
         });
