@@ -92,11 +92,17 @@ fn a_shadow_changes_nothing_and_a_fallback_waits_for_a_failure() {
 
 #[test]
 fn the_same_over_http() {
-    let place =
-        place("[[ensemble.e.step]]\nmodel = \"one\"\ncanary = { to = \"ten\", percent = 0.01 }\n");
+    let place = place(
+        "[[ensemble.e.step]]\nmodel = \"one\"\noutputs = { y = \"x\" }\n\
+         [[ensemble.e.step]]\nname = \"ab\"\nsplit = { ten = 1 }\n",
+    );
     let server = place.serve();
     let (status, body) = infer(&server, "e", &numbers("x", &[0.0]));
     assert_eq!(status, 200, "{body}");
+    assert_eq!(body["outputs"][0]["data"], json!([11.0]), "{body}");
+    // The arms are in the answer's parameters, as a text of JSON.
+    let arms = body["parameters"]["arms"].as_str().unwrap_or_default();
+    assert!(arms.contains("ab") && arms.contains("ten"), "{body}");
 }
 
 #[test]
