@@ -94,15 +94,20 @@ fn a_shadow_changes_nothing_and_a_fallback_waits_for_a_failure() {
 fn the_same_over_http() {
     let place = place(
         "[[ensemble.e.step]]\nmodel = \"one\"\noutputs = { y = \"x\" }\n\
-         [[ensemble.e.step]]\nname = \"ab\"\nsplit = { ten = 1 }\n",
+         [[ensemble.e.step]]\nname = \"ab\"\nsplit = { one = 1, ten = 1 }\n",
     );
     let server = place.serve();
     let (status, body) = infer(&server, "e", &numbers("x", &[0.0]));
     assert_eq!(status, 200, "{body}");
-    assert_eq!(body["outputs"][0]["data"], json!([11.0]), "{body}");
-    // The arms are in the answer's parameters, as a text of JSON.
+    // The arms are in the answer's parameters, as a text of JSON: one object a row.
     let arms = body["parameters"]["arms"].as_str().unwrap_or_default();
-    assert!(arms.contains("ab") && arms.contains("ten"), "{body}");
+    let arms: Value = serde_json::from_str(arms).unwrap();
+    let expected = match arms[0]["ab"].as_str() {
+        Some("one") => 2.0,
+        Some("ten") => 11.0,
+        _ => panic!("no arm in {body}"),
+    };
+    assert_eq!(body["outputs"][0]["data"], json!([expected]), "{body}");
 }
 
 #[test]
