@@ -156,7 +156,7 @@ async fn what_happens_between_two_examples_is_between_their_lines() {
     let version = Arc::new(AtomicI64::new(1));
     let answering = {
         let version = version.clone();
-        fake::Fake::new(vec![fake::spec("x", Datatype::Int64)], move |_| {
+        fake::Fake::new(vec![fake::spec("n", Datatype::Int64)], move |_| {
             let made = Tensor::from_slice(vec![1], &[version.load(Ordering::SeqCst)]).unwrap();
             Ok(Tensors::from_named([("made".into(), made)]).unwrap())
         })
@@ -167,8 +167,8 @@ async fn what_happens_between_two_examples_is_between_their_lines() {
         pace: Some(pace),
         ..config()
     };
+    keeper.stop_at(20);
     let keeping = tokio::spawn(async move {
-        keeper.stop_at(20);
         assert!(keeper.reached(20).await);
         assert_eq!(keeper.answered(), 20, "nothing more is let in");
         version.store(2, Ordering::SeqCst);
