@@ -79,9 +79,8 @@ fn fifty_versions_in_a_folder_at_load_lose_nothing() {
             &format!("versions/{number}.onnx"),
             &onnx::plus(number as f32),
         );
-        until(|| {
-            infer(&server, "m", &numbers("x", &[0.0])).1["model_version"] == number.to_string()
-        });
+        let version = number.to_string();
+        until(|| infer(&server, "m", &numbers("x", &[0.0])).1["model_version"] == *version);
     }
     let made = load.end();
     for (version, added) in &made {
