@@ -27,8 +27,16 @@ const EXAMPLES: usize = 64;
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().expect("a runtime");
-    pre_processor(&runtime);
-    languages(&runtime);
+    let only = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| name.contains(only));
+    if wanted("features") {
+        pre_processor(&runtime);
+    }
+    if wanted("labels") {
+        languages(&runtime);
+    }
 }
 
 /// The pre-processor of the file-type example, a file of 100 kB.
@@ -64,6 +72,16 @@ fn pre_processor(runtime: &Runtime) {
         us(native_role)
     );
 
+    let least = copies(head, tail) / EXAMPLES as u32;
+    println!(
+        "bench: features, the copies alone that a crossing needs | {:.2} us an example | goal - | ok",
+        us(least)
+    );
+    let least = (function + least).as_secs_f64() / native_role.as_secs_f64();
+    println!(
+        "bench: features, copies and function / role native | {least:.1} ratio | goal - | ok"
+    );
+
     let wasm = prepared("examples/file-type/components/file_type_features.wasm");
     let sandbox = sandbox(None);
     let examples: Vec<Example> = (0..EXAMPLES)
@@ -89,6 +107,22 @@ fn pre_processor(runtime: &Runtime) {
             if ratio <= 1.5 { "ok" } else { "short" }
         );
     }
+}
+
+/// What no sandbox can leave out, for a call of `EXAMPLES`: the inputs go into the guest's
+/// memory and the features out of it, once each.
+fn copies(head: &[u8], tail: &[u8]) -> Duration {
+    let inputs: Vec<Vec<u8>> = (0..EXAMPLES).map(|_| [head, tail].concat()).collect();
+    let features = vec![1u8; EXAMPLES * 2048 * size_of::<i32>()];
+    let mut memory = vec![0u8; inputs.iter().map(Vec::len).sum()];
+    median(CALLS, || {
+        let chunks = memory.chunks_exact_mut(head.len() + tail.len());
+        for (chunk, input) in chunks.zip(&inputs) {
+            chunk.copy_from_slice(black_box(input));
+        }
+        black_box(&memory);
+        black_box(features.to_vec());
+    })
 }
 
 /// The post-processor in both languages: compile, start, instance and call.
