@@ -308,7 +308,7 @@ impl Crew {
     ) -> Pending {
         let serving = self.exchange.serving();
         let events = &serving.events;
-        let reply = Reply::new(events.stage().clone(), examples.len());
+        let reply = Reply::new(events.stage().clone(), examples.len(), call.trace.clone());
         let times = (arrived, deadline);
         let Sorted { arrivals, refused } =
             self.intake.sort(examples, call, &serving, &reply, times);

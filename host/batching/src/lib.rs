@@ -50,6 +50,7 @@ mod reply;
 mod runner;
 mod scatter;
 mod serving;
+mod spans;
 mod taken;
 mod totals;
 mod turns;

@@ -17,6 +17,7 @@ use crate::policy::RunOutcome;
 use crate::runner::{Ran, RunError};
 use crate::scatter::{fail_all, scatter};
 use crate::serving::{Replicas, Serving};
+use crate::spans;
 use crate::taken::Taken;
 use consort_inference::{Batch, FailureKind, PredictError};
 use std::sync::Arc;
@@ -144,13 +145,21 @@ impl Replica {
         let Work {
             mut piece,
             batch,
+            began,
             free_since,
-            ..
         } = work;
         let serving = piece.serving.clone();
         let events = &serving.events;
         let size = piece.taken.len();
         events.run_ended(size, took);
+        let run = spans::Run {
+            replica: self.number,
+            began,
+            ended: began + took,
+            // A piece of a batch that failed has waited before.
+            waited: piece.charge.is_some(),
+        };
+        run.tell(&piece.taken);
         let charged = piece.charge.take();
         let charged = charged.map(|charge| (charge, piece.taken.tenants()));
         let kind = piece.key.kind.clone();

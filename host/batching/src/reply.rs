@@ -1,7 +1,7 @@
 //! Where the results of one call are collected: one slot an example, filled once.
 
 use crate::lock;
-use consort_inference::{Failure, FailureKind, ModelId, Stage, Tensors};
+use consort_inference::{Failure, FailureKind, ModelId, Stage, Tensors, Trace};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -22,6 +22,8 @@ pub(crate) type Answer = Result<Answered, Failure>;
 /// and batches that are dropped fill them with a failure, so that no caller waits for ever.
 pub(crate) struct Reply {
     stage: Stage,
+    /// Where the call wants to be told what took how long.
+    trace: Option<Trace>,
     slots: Mutex<Slots>,
 }
 
@@ -37,7 +39,7 @@ struct Slots {
 
 impl Reply {
     /// Slots for a call of so many examples.
-    pub(crate) fn new(stage: Stage, examples: usize) -> Arc<Self> {
+    pub(crate) fn new(stage: Stage, examples: usize, trace: Option<Trace>) -> Arc<Self> {
         let slots = Slots {
             answers: std::iter::repeat_with(|| None).take(examples).collect(),
             missing: examples,
@@ -46,8 +48,14 @@ impl Reply {
         };
         Arc::new(Self {
             stage,
+            trace,
             slots: Mutex::new(slots),
         })
+    }
+
+    /// Where the call wants to be told what took how long.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     /// All answers, as soon as none is missing.
@@ -123,7 +131,7 @@ mod tests {
 
     fn reply(slots: usize) -> Arc<Reply> {
         let stage = Stage::new(StageKind::Inference, "m");
-        Reply::new(stage, slots)
+        Reply::new(stage, slots, None)
     }
 
     fn poll(reply: &Reply) -> Poll<Vec<Answer>> {

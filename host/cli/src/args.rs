@@ -157,6 +157,15 @@ pub(crate) struct Run {
     /// Write the figures of the summary as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Option<PathBuf>,
+
+    /// Write where the time of the first calls went into this folder, each call as a picture
+    /// (SVG) and as JSON for Chrome's trace viewer or Perfetto
+    #[arg(long, value_name = "DIR")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// How many calls are traced
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "trace")]
+    pub(crate) trace_calls: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -182,6 +191,15 @@ pub(crate) struct Serve {
     /// Where to listen, instead of the manifest's [server] listen; port 0 takes any
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
+
+    /// Write where the time of the first calls went into this folder, each call as a picture
+    /// (SVG) and as JSON for Chrome's trace viewer or Perfetto
+    #[arg(long, value_name = "DIR")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// How many calls are traced
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "trace")]
+    pub(crate) trace_calls: u64,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! Everything that is loaded, and the metrics of all rooms.
 
 use crate::repository::ModelRepository;
+use crate::trace::Recorder;
 use crate::versions;
 use consort_ensemble::Ensemble;
 use consort_ensemble::patterns::PatternMetrics;
@@ -37,6 +38,8 @@ pub(crate) struct Host {
 pub(crate) struct RegistryCatalog {
     pub(crate) registry: Arc<Registry>,
     pub(crate) repository: Option<Arc<ModelRepository>>,
+    /// Who traces the first calls.
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 // === impl Telemetry ===
@@ -111,7 +114,7 @@ fn names<'a>(ensembles: impl Iterator<Item = &'a Arc<Ensemble>>) -> String {
 
 impl Catalog for RegistryCatalog {
     fn endpoint(&self, name: &str) -> Option<Arc<dyn Endpoint>> {
-        self.registry.endpoint(name)
+        self.traced(self.registry.endpoint(name))
     }
 
     fn endpoints(&self) -> Vec<Arc<dyn Endpoint>> {
@@ -134,6 +137,12 @@ impl Catalog for RegistryCatalog {
     }
 
     fn endpoint_version(&self, name: &str, version: &str) -> Option<Arc<dyn Endpoint>> {
-        versions::endpoint(&self.registry, name, version)
+        self.traced(versions::endpoint(&self.registry, name, version))
+    }
+}
+
+impl RegistryCatalog {
+    fn traced(&self, endpoint: Option<Arc<dyn Endpoint>>) -> Option<Arc<dyn Endpoint>> {
+        Some(Recorder::around(self.recorder.as_ref(), endpoint?))
     }
 }

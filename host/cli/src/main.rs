@@ -26,6 +26,7 @@ mod print;
 mod remote;
 mod repository;
 mod steps;
+mod trace;
 mod updates;
 mod versions;
 

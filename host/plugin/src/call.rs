@@ -122,7 +122,9 @@ async fn cross<R: RoleCall>(
 ) -> Result<Results<R>, CallError> {
     let inputs = R::signature(core).map_or(0, |signature| signature.inputs.len());
     let inputs = inputs * examples.len();
+    let asked = Instant::now();
     let mut live = core.ready_instance(tenant, call, inputs).await?;
+    let entered = Instant::now();
     let ends_at = live.store.data().ends_at();
     let columns = columns::size::<R>(core, examples);
     let crossing = async {
@@ -142,7 +144,14 @@ async fn cross<R: RoleCall>(
         let (results,) = func.call_async(&mut live.store, params).await?;
         Ok(Returned::Each(results))
     };
-    let returned = match tokio::time::timeout_at(ends_at, crossing).await {
+    let crossed = tokio::time::timeout_at(ends_at, crossing).await;
+    if let Some(trace) = &call.trace {
+        let [asked, entered, left] = [asked, entered, Instant::now()].map(Instant::into_std);
+        trace.span("an instance", "instance", asked, entered, "");
+        let detail = format!("{} examples", examples.len());
+        trace.span(R::ROLE.as_str(), "guest", entered, left, detail);
+    }
+    let returned = match crossed {
         Ok(Ok(returned)) => returned,
         failed => {
             let state = live.store.data();

@@ -68,7 +68,7 @@ impl Scene {
                 priority: Priority::default(),
                 arrived: self.now,
                 deadline: patience.map(|patience| self.now + patience),
-                reply: Reply::new(stage, 1),
+                reply: Reply::new(stage, 1, None),
             },
         });
     }

@@ -153,7 +153,7 @@ fn arrival(one: &Waiting, now: Instant) -> Arrival {
             priority: Priority(one.priority),
             arrived: now,
             deadline: one.expires.then_some(now),
-            reply: Reply::new(stage, 0),
+            reply: Reply::new(stage, 0, None),
         },
     }
 }

@@ -2,6 +2,7 @@
 
 use super::stage::{Fake, MS, Stage, example_of, examples, settle};
 use crate::Config;
+use consort_inference::{Call, Trace};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, Once};
 use tracing::field::{Field, Visit};
@@ -200,4 +201,39 @@ async fn running_out_of_memory_is_logged_at_each_step_down() {
         )
     };
     assert_eq!(lowered, [line(4, 2), line(2, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_traced_call_is_told_its_wait_and_its_runs() {
+    let config = Config {
+        max_batch_size: Some(2),
+        ..Config::default()
+    };
+    let stage = Stage::new(Fake::new().takes(MS * 10), config);
+    let first = stage.send(examples([1])).await;
+    let trace = Trace::default();
+    let call = Call {
+        trace: Some(trace.clone()),
+        ..Call::default()
+    };
+    let other = stage.call(examples([2, 3, 4]), call).await;
+    let _ = (first.await, other.await);
+    let spans = trace.spans();
+    let began = spans[0].begin;
+    let told: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            let ms = |at: std::time::Instant| (at - began).as_millis();
+            (span.kind, ms(span.begin), span.end.map(ms), &*span.detail)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("queue", 0, Some(10), "2 examples"),
+            ("batch", 10, Some(20), "2 of 2 examples, replica 0"),
+            ("queue", 0, Some(20), "1 examples"),
+            ("batch", 20, Some(30), "1 of 1 examples, replica 0"),
+        ]
+    );
 }

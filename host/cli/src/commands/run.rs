@@ -8,6 +8,7 @@ use crate::figures;
 use crate::host::{Host, Telemetry};
 use crate::manifest::ManifestFile;
 use crate::print;
+use crate::trace::Recorder;
 use crate::updates::Updates;
 use consort_ensemble::{Ensemble, StepStats};
 use consort_inference::Endpoint;
@@ -40,9 +41,11 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
     }
     let prepared = prepare(&file, &host, &run).and_then(|mut job| {
         let updates = follow(&run, &host, &mut job)?;
-        Ok((job, updates))
+        let folder = run.trace.as_ref().filter(|_| !run.dry_run);
+        let recorder = folder.map(|folder| Recorder::new(folder, run.trace_calls));
+        Ok((job, updates, recorder.transpose()?))
     });
-    let (job, updates) = match prepared {
+    let (job, updates, recorder) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => {
             print::error(&message);
@@ -51,7 +54,7 @@ pub(crate) async fn run(global: &Global, run: Run) -> Exit {
     };
     let ensemble = job.ensemble.clone();
     let done = consort_job::run(
-        job.ensemble,
+        Recorder::around(recorder.as_ref(), job.ensemble),
         job.source,
         job.outputs,
         job.config,

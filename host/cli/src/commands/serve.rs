@@ -6,6 +6,7 @@ use crate::configs;
 use crate::exit::Exit;
 use crate::host::{Host, RegistryCatalog, Telemetry};
 use crate::print;
+use crate::trace::Recorder;
 use consort_inference::Endpoint;
 use consort_server::Drained;
 use std::net::SocketAddr;
@@ -26,8 +27,17 @@ pub(crate) async fn serve(global: &Global, serve: Serve) -> Exit {
     let mut config = configs::server(&file.manifest.server);
     config.listen = serve.listen.unwrap_or(config.listen);
     let admin = Admin::of(&file.manifest.server);
+    let recorder = serve.trace.as_deref();
+    let recorder = recorder.map(|folder| Recorder::new(folder, serve.trace_calls));
+    let recorder = match recorder.transpose() {
+        Ok(recorder) => recorder,
+        Err(message) => {
+            print::error(&message);
+            return Exit::Unusable;
+        }
+    };
     log_loaded(&host);
-    match listen(config, admin, &host, telemetry, begin).await {
+    match listen(config, admin, &host, recorder, telemetry, begin).await {
         Ok(Drained { cut_off: 0, .. }) => Exit::Success,
         Ok(Drained { cut_off, .. }) => {
             print::error(&format!(
@@ -64,6 +74,7 @@ async fn listen(
     config: consort_server::Config,
     admin: Admin,
     host: &Host,
+    recorder: Option<Arc<Recorder>>,
     telemetry: Telemetry,
     begin: Instant,
 ) -> Result<Drained, String> {
@@ -98,6 +109,7 @@ async fn listen(
         Arc::new(RegistryCatalog {
             registry: host.registry.clone(),
             repository: takes.then(|| repository.clone()),
+            recorder: recorder.clone(),
         })
     };
     let (stop, stopped) = watch::channel(false);

@@ -7,6 +7,7 @@ use consort_inference::{
 };
 use futures_util::future::join_all;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What becomes of one example.
 pub(super) type StepResult = Result<Outcome, Failure>;
@@ -22,13 +23,27 @@ pub(super) async fn run_counted(
     if count == 0 {
         return Vec::new();
     }
-    let results = step.run(examples, call).await;
+    let results = run_traced(step, examples, call).await;
     if results.len() == count {
         return results;
     }
     let message = format!("it gave {} results for {count} examples", results.len());
     let failure = || Err(contract(step.stage(), message.clone()));
     (0..count).map(|_| failure()).collect()
+}
+
+/// Runs a step as a span of its own, where the call is traced.
+async fn run_traced(step: &dyn Step, examples: Vec<Example>, mut call: Call) -> Vec<StepResult> {
+    let Some(trace) = call.trace.take() else {
+        return step.run(examples, call).await;
+    };
+    let detail = format!("{} examples", examples.len());
+    let now = || Instant::now().into_std();
+    let span = trace.enter(step.stage().name.clone(), step.drawing().kind, now());
+    call.trace = Some(span.clone());
+    let results = step.run(examples, call).await;
+    span.leave(now(), detail);
+    results
 }
 
 /// Runs each example on the member that `choose` picked for it (an index), every member
