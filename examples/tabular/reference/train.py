@@ -21,6 +21,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris, load_wine
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -87,6 +88,19 @@ def iris():
     write_matrix("iris", model, data.data, data.feature_names)
 
 
+def iris_others():
+    """Other models of the same, for the example `ab`: trees, and neighbours."""
+    data = load_iris()
+    names = data.target_names[data.target]
+    train = some(data.data)
+    forest = RandomForestClassifier(50, random_state=7)
+    neighbours = make_pipeline(StandardScaler(), KNeighborsClassifier(5))
+    for name, model in (("iris_forest", forest), ("iris_neighbours", neighbours)):
+        model.fit(data.data[train], names[train])
+        write_model(name, model, matrix(4))
+        write_expected(name, model, data.data)
+
+
 def wine():
     """Thirteen measurements to one of three numbers; the same model with ZipMap and without."""
     data = load_wine()
@@ -139,6 +153,6 @@ def cellar():
 
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for make in (iris, iris_zipmap, wine, diabetes, cellar):
+    for make in (iris, iris_zipmap, iris_others, wine, diabetes, cellar):
         make()
         print(f"train: {make.__name__}", flush=True)

@@ -39,7 +39,25 @@ struct Example {
     next: &'static str,
 }
 
-const EXAMPLES: &[Example] = &[EMBEDDINGS, OCR, TABULAR];
+const EXAMPLES: &[Example] = &[AB, EMBEDDINGS, OCR, TABULAR];
+
+const AB: Example = Example {
+    name: "ab",
+    about: "three models of the same: A/B, a cascade, a vote",
+    installs: &[setup::tabular::install],
+    ensemble: "jury",
+    inputs: &["examples/tabular/model/iris.jsonl"],
+    args: &[],
+    columns: &["label", "probabilities"],
+    next: "\
+  the same rows in A/B: each prediction says which arm made it
+     {consort} run {manifest} --ensemble ab --input examples/tabular/model/iris.jsonl
+  a cheap model first, a dear one where it is unsure
+     {consort} run {manifest} --ensemble cascade --input examples/tabular/model/iris.jsonl
+  what an ensemble is made of, as a picture
+     {consort} graph {manifest} cascade
+",
+};
 
 const EMBEDDINGS: Example = Example {
     name: "embeddings",

@@ -54,9 +54,9 @@ impl Postprocess for Boxes {
                 .input(FRAME, Datatype::Uint8, [ANY, ANY, CHANNELS.into()])
                 .input(GEOMETRY, Datatype::Fp32, [5])
                 .output("box", Datatype::Fp32, [ANY, CORNERS.into(), 2.into()])
-                .output("crop", Datatype::Bytes, [ANY])
+                .output("crop", Datatype::Bytes, [ANY, 1.into()])
                 .output("size", Datatype::Int32, [ANY, 2.into()])
-                .output("width", Datatype::Int32, [ANY]),
+                .output("width", Datatype::Int32, [ANY, 1.into()]),
             Config::Suppress(config) => Signature::new()
                 .input(&config.boxes, Datatype::Fp32, [ANY, CORNERS.into()])
                 .input(&config.scores, Datatype::Fp32, [ANY])
@@ -121,10 +121,10 @@ fn regions_of(config: &Regions, example: &Example) -> Result<Outputs, Error> {
         ("box", Tensor::from_vec(&[count, CORNERS, 2], corners)?),
         (
             "crop",
-            Tensor::from_byte_strings(&[count], crops.iter().map(Image::data))?,
+            Tensor::from_byte_strings(&[count, 1], crops.iter().map(Image::data))?,
         ),
         ("size", Tensor::from_vec(&[count, 2], heights)?),
-        ("width", Tensor::from_vec(&[count], widths)?),
+        ("width", Tensor::from_vec(&[count, 1], widths)?),
     ]))
 }
 
