@@ -121,9 +121,22 @@ impl Sorter {
         let above = self.buckets.partition_point(|most| *most < length);
         match self.buckets.get(above) {
             Some(most) => *most,
-            None => length.checked_next_power_of_two().unwrap_or(length),
+            None => next_step(length),
         }
     }
+}
+
+/// The end of a length's bucket where none is written: four from each power of two to the
+/// next, none narrower than four. So a batch has at most a fifth of padding beyond lengths of
+/// 16, and a model few enough lanes that each fills.
+fn next_step(length: usize) -> usize {
+    const NARROWEST: usize = 4;
+    let below = length.max(1).ilog2();
+    let step = (1usize << below).div_ceil(4).max(NARROWEST);
+    length
+        .max(1)
+        .checked_next_multiple_of(step)
+        .unwrap_or(length)
 }
 
 /// The part of a ragged batch, once padded to its longest rows, that is padding: 0 when all
@@ -180,14 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn lengths_go_by_powers_of_two_or_as_written() {
-        let all = [0, 1, 2, 3, 5, 9, 100];
+    fn lengths_go_by_steps_or_as_written() {
+        let all = [0, 1, 4, 5, 16, 17, 32, 33, 100, 129];
         assert_eq!(
             lengths(&sorter(&[], true, false), &all),
-            [1, 1, 2, 4, 8, 16, 128]
+            [4, 4, 4, 8, 16, 20, 32, 40, 112, 160]
         );
         let written = sorter(&[4, 12], true, false);
-        assert_eq!(lengths(&written, &all), [4, 4, 4, 4, 12, 12, 128]);
+        assert_eq!(
+            lengths(&written, &all),
+            [4, 4, 4, 12, 16, 20, 32, 40, 112, 160]
+        );
         assert_eq!(lengths(&sorter(&[4], false, false), &all), all);
     }
 
