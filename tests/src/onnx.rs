@@ -3,21 +3,53 @@
 
 /// `y = x + number`, one FP32 number an example.
 pub fn plus(number: f32) -> Vec<u8> {
-    let weight = Message::new()
-        .int(1, 1)
-        .int(2, FP32)
-        .text(8, "number")
-        .bytes(9, &number.to_le_bytes());
     let graph = Message::new()
         .message(1, node("Add", &["x", "number"], &["y"]))
         .text(2, "plus")
-        .message(5, weight)
+        .message(5, constant("number", FP32, &number.to_le_bytes()))
         .message(11, value("x", FP32, &[None, Some(1)]))
         .message(12, value("y", FP32, &[None, Some(1)]));
     model(graph)
 }
 
-/// The same in a file that is about `padding` bytes larger.
+/// `y = x > number`: a boolean for an FP32 number.
+pub fn above(number: f32) -> Vec<u8> {
+    let graph = Message::new()
+        .message(1, node("Greater", &["x", "number"], &["y"]))
+        .text(2, "above")
+        .message(5, constant("number", FP32, &number.to_le_bytes()))
+        .message(11, value("x", FP32, &[None, Some(1)]))
+        .message(12, value("y", BOOL, &[None, Some(1)]));
+    model(graph)
+}
+
+/// `y` is the number at the place `x`, of which there are `numbers.len()`: a model that fails
+/// where `x` is beyond them, at run time and on that example alone.
+pub fn lookup(numbers: &[f32]) -> Vec<u8> {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+    let numbers = Message::new().int(1, numbers.len() as u64).int(2, FP32);
+    let to_whole = Message::new().text(1, "to").int(3, INT64).int(20, 2);
+    let graph = Message::new()
+        .message(1, node("Cast", &["x"], &["place"]).message(5, to_whole))
+        .message(1, node("Gather", &["numbers", "place"], &["y"]))
+        .text(2, "lookup")
+        .message(5, numbers.text(8, "numbers").bytes(9, &bytes))
+        .message(11, value("x", FP32, &[None, Some(1)]))
+        .message(12, value("y", FP32, &[None, Some(1)]));
+    model(graph)
+}
+
+/// `y = x + x`, one INT64 number without an axis of its own an example.
+pub fn twice() -> Vec<u8> {
+    let graph = Message::new()
+        .message(1, node("Add", &["x", "x"], &["y"]))
+        .text(2, "twice")
+        .message(11, value("x", INT64, &[None]))
+        .message(12, value("y", INT64, &[None]));
+    model(graph)
+}
+
+/// [`plus`] in a file that is about `padding` bytes larger.
 pub fn padded(number: f32, padding: usize) -> Vec<u8> {
     let words = Message::new().text(6, &" ".repeat(padding));
     [plus(number), words.0].concat()
@@ -26,11 +58,7 @@ pub fn padded(number: f32, padding: usize) -> Vec<u8> {
 /// What a tokens' model looks like: `input_ids` and `attention_mask` in, `doubled` (the ids
 /// twice) and `count` (of what the mask lets through) out.
 pub fn tokens() -> Vec<u8> {
-    let axes = Message::new()
-        .int(1, 1)
-        .int(2, INT64)
-        .text(8, "axes")
-        .bytes(9, &1i64.to_le_bytes());
+    let axes = constant("axes", INT64, &1i64.to_le_bytes());
     let keeps_no_axis = Message::new().text(1, "keepdims").int(3, 0).int(20, 2);
     let sum = node("ReduceSum", &["attention_mask", "axes"], &["count"]).message(5, keeps_no_axis);
     let graph = Message::new()
@@ -48,11 +76,18 @@ pub fn tokens() -> Vec<u8> {
 /// ONNX's numbers of datatypes.
 const FP32: u64 = 1;
 const INT64: u64 = 7;
+const BOOL: u64 = 9;
 
 fn model(graph: Message) -> Vec<u8> {
     let operators = Message::new().text(1, "").int(2, 13);
     let model = Message::new().int(1, 8).message(7, graph);
     model.message(8, operators).0
+}
+
+/// A tensor of one element that the model has with it.
+fn constant(name: &str, datatype: u64, bytes: &[u8]) -> Message {
+    let tensor = Message::new().int(1, 1).int(2, datatype);
+    tensor.text(8, name).bytes(9, bytes)
 }
 
 fn node(operator: &str, inputs: &[&str], outputs: &[&str]) -> Message {

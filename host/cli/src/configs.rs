@@ -387,6 +387,6 @@ fn file_tensor(tensor: &manifest::FileTensor) -> (std::sync::Arc<str>, consort_j
 }
 
 /// The manifest's numbers are bounded far below what a 64-bit machine can address.
-fn size(number: u64) -> usize {
+pub(crate) fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -5,8 +5,8 @@ use crate::configs;
 use crate::order::Part;
 use crate::steps::{MapStep, ModelStep, PluginStep};
 use consort_ensemble::{
-    CompileProblem, Condition, EndpointStep, Ensemble, Limits, Literal, Plan, PlannedStep,
-    Reduction, Step, Test,
+    CompileProblem, Condition, EndpointStep, Ensemble, Limits, Literal, Plan, PlannedOutput,
+    PlannedStep, Reduction, Step, Test,
 };
 use consort_inference::{Endpoint, ModelId};
 use consort_manifest::{self as manifest, Argument, Located, Named, StepRuns, WhenOf, WhenTest};
@@ -33,11 +33,14 @@ impl Assembly<'_> {
                 continue;
             }
             let id = ModelId::new(entry.name.as_str(), entry.version.as_str());
-            let bytes_max = *entry.max_inflight_bytes;
+            let inputs = entry.inputs.as_ref();
+            let outputs = entry.outputs.as_ref();
             let plan = Plan {
+                inputs: inputs.map(|all| all.iter().map(|name| name.as_str().into()).collect()),
+                outputs: outputs.map(|all| all.iter().map(output).collect()),
                 limits: Limits {
                     inflight_max: *entry.max_inflight,
-                    inflight_bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+                    inflight_bytes_max: configs::size(*entry.max_inflight_bytes),
                 },
                 ..Plan::new(id, steps)
             };
@@ -168,6 +171,13 @@ pub(crate) fn target(name: &Located<String>, parts: &Parts) -> Option<Arc<dyn St
     }
     let ensemble: Arc<dyn Endpoint> = parts.served.get(name.as_str())?.clone();
     Some(Arc::new(EndpointStep::new("ensemble", ensemble)))
+}
+
+fn output(output: &Named<String>) -> PlannedOutput {
+    PlannedOutput {
+        name: output.name.as_str().into(),
+        tensor: output.value.as_str().into(),
+    }
 }
 
 fn condition(when: &manifest::When) -> Condition {

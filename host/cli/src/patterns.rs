@@ -1,6 +1,7 @@
 //! Patterns of the manifest: each made of the models, maps and ensembles that it names.
 
 use crate::assemble::{Assembly, Parts};
+use crate::configs::size;
 use crate::ensembles::target;
 use consort_ensemble::patterns::{
     Canary, CanaryConfig, Case, Combine, CombineConfig, Combined, Fallback, FallbackConfig,
@@ -8,9 +9,10 @@ use consort_ensemble::patterns::{
     Split, SplitArm, SplitConfig, Sticky, Voter,
 };
 use consort_ensemble::{PlannedStep, Step};
-use consort_inference::TensorSpec;
+use consort_inference::{Datatype, TensorSpec};
 use consort_manifest::{self as manifest, CombineBy, CombineWord, Located, Place};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The weight of a member that the manifest gives none.
 const WEIGHT: f64 = 1.0;
@@ -63,7 +65,7 @@ impl Assembly<'_> {
                     Combined::Each(words.iter().map(each).collect())
                 }
             },
-            members_min: None,
+            members_min: combine.members_min.as_deref().copied(),
         };
         self.made(Combine::new(config), combine.place)
     }
@@ -96,13 +98,14 @@ impl Assembly<'_> {
         let config = RouteConfig {
             name: step.name.as_str().into(),
             tensor: tensor.into(),
-            spec: match is_read {
-                true => None,
-                false => made_before(called, before).map(|spec| TensorSpec {
+            spec: (!is_read).then(|| match made_before(called, before) {
+                Some(spec) => TensorSpec {
                     name: tensor.into(),
                     ..spec.clone()
-                }),
-            },
+                },
+                // Nobody says what it is: a text, as most are.
+                None => TensorSpec::new(tensor, Datatype::Bytes, vec![Some(1)]),
+            }),
             cases,
             default,
         };
@@ -127,7 +130,7 @@ impl Assembly<'_> {
                 base: base(runs),
                 canary: member(&canary.to, parts)?,
                 percent: *canary.percent,
-                sticky: Sticky::Key,
+                sticky: sticky(Some(&canary.sticky)),
                 window: *canary.window,
                 errors_max_percent: *canary.errors_max_percent,
             };
@@ -138,6 +141,9 @@ impl Assembly<'_> {
             let copy = member(&shadow.to, parts)?;
             let config = ShadowConfig {
                 percent: *shadow.percent,
+                inflight_max: *shadow.inflight_max,
+                inflight_bytes_max: size(*shadow.inflight_bytes_max),
+                timeout: Duration::from_millis(*shadow.timeout_ms),
                 ..ShadowConfig::new(name("shadow"), base(runs), copy)
             };
             let made = Shadow::new(config, &self.telemetry.patterns);
@@ -158,6 +164,7 @@ impl Assembly<'_> {
             let config = ForEachConfig {
                 items_max: *for_each.items_max,
                 pad: *for_each.pad,
+                output_bytes_max: size(*for_each.output_bytes_max),
                 ..ForEachConfig::new(name("for_each"), runs, inputs)
             };
             runs = self.made(ForEach::new(config), for_each.inputs.place)?;

@@ -15,12 +15,21 @@ pub struct Plan {
     /// The request's tensors. `None`: those that the first step reads.
     pub inputs: Option<Vec<Arc<str>>>,
     /// The ensemble's outputs. `None`: those of the last step.
-    pub outputs: Option<Vec<Arc<str>>>,
+    pub outputs: Option<Vec<PlannedOutput>>,
     /// How much may be under way at once.
     pub limits: Limits,
     /// The steps. Their order decides only which tensor of a name counts: the latest one
     /// made before the step that reads it, else the last one made after it.
     pub steps: Vec<PlannedStep>,
+}
+
+/// An output of an ensemble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedOutput {
+    /// What callers know it by.
+    pub name: Arc<str>,
+    /// The tensor that it is in the ensemble.
+    pub tensor: Arc<str>,
 }
 
 /// A step and the names its tensors go by in the ensemble.
@@ -94,6 +103,24 @@ impl Plan {
             outputs: None,
             limits: Limits::default(),
             steps,
+        }
+    }
+}
+
+// === impl PlannedOutput ===
+
+impl From<&str> for PlannedOutput {
+    /// A tensor under its own name.
+    fn from(name: &str) -> Self {
+        Self::from(&Arc::from(name))
+    }
+}
+
+impl From<&Arc<str>> for PlannedOutput {
+    fn from(name: &Arc<str>) -> Self {
+        Self {
+            name: name.clone(),
+            tensor: name.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::order::Waits;
 use super::sources::{Source, Sources};
-use super::{Draft, Reads, needed};
+use super::{Draft, Reads, named, needed};
 use crate::condition::{CompiledCondition, Unfit};
 use crate::{CompileError, CompileProblem, StepPlace};
 use consort_inference::TensorSpec;
@@ -243,7 +243,8 @@ impl<'a> Checker<'a> {
     pub(super) fn outputs(&mut self, sources: &Sources, reads: &Reads) {
         let end = self.drafts.len();
         let mut promised: Vec<TensorSpec> = Vec::new();
-        for (name, source) in &reads.outputs {
+        for (output, source) in &reads.outputs {
+            let name = &output.name;
             if promised.iter().any(|spec| spec.name == *name) {
                 let message = format!("the output \"{name}\" is named twice");
                 self.problem(None, message, None);
@@ -252,7 +253,13 @@ impl<'a> Checker<'a> {
             let Some((source, spec)) =
                 source.and_then(|source| Some((source, sources.spec(source)?)))
             else {
-                let message = format!("no step gives the output \"{name}\"");
+                let tensor = &output.tensor;
+                let message = match name == tensor {
+                    true => format!("no step gives the output \"{name}\""),
+                    false => {
+                        format!("no step gives the tensor \"{tensor}\", the output \"{name}\"")
+                    }
+                };
                 self.problem(None, message, Some(visible(sources, end)));
                 continue;
             };
@@ -269,7 +276,7 @@ impl<'a> Checker<'a> {
                     self.problem(source.step(), message, None);
                 }
             }
-            promised.push(spec.clone());
+            promised.push(named(spec, name));
         }
         for index in 0..end {
             self.answers_fit(index, &promised);

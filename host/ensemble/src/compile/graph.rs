@@ -2,7 +2,7 @@
 
 use super::order::Waits;
 use super::sources::{Source, Sources};
-use super::{Draft, Reads, needed};
+use super::{Draft, Reads, named, needed};
 use crate::{Edge, EdgeKind, Graph, Node, NodeKind, StepNode};
 use std::sync::Arc;
 
@@ -65,10 +65,14 @@ pub(super) fn draw(
             }
         }
     }
-    for (_, source) in &reads.outputs {
-        if let Some(source) = source {
-            edge(*source, end, EdgeKind::Input);
-        }
+    for (output, source) in &reads.outputs {
+        let spec = source.and_then(|source| Some((source, sources.spec(source)?)));
+        edges.extend(spec.map(|(source, spec)| Edge {
+            from: source.step().map_or(0, |step| step + 1),
+            to: end,
+            tensor: named(spec, &output.name),
+            kind: EdgeKind::Input,
+        }));
     }
     for (index, draft) in drafts.iter().enumerate() {
         edges.extend(draft.planned.step.answers().iter().map(|answer| Edge {

@@ -7,7 +7,7 @@ mod order;
 mod sources;
 
 use crate::condition::CompiledCondition;
-use crate::{CompileError, Condition, Graph, Plan, PlannedStep, Step};
+use crate::{CompileError, Condition, Graph, Plan, PlannedOutput, PlannedStep, Step};
 use check::Checker;
 use consort_inference::{InferenceArgs, Signature, TensorSpec};
 use order::Waits;
@@ -84,7 +84,7 @@ struct Draft {
 struct Reads {
     inputs: Vec<Vec<Option<Source>>>,
     conditions: Vec<Option<Source>>,
-    outputs: Vec<(Arc<str>, Option<Source>)>,
+    outputs: Vec<(PlannedOutput, Option<Source>)>,
 }
 
 pub(crate) fn compile(plan: Plan) -> Result<Compiled, CompileError> {
@@ -168,7 +168,7 @@ fn build(
     let outputs: Vec<(Arc<str>, usize)> = reads
         .outputs
         .iter()
-        .filter_map(|(name, source)| Some((name.clone(), read((*source)?))))
+        .filter_map(|(output, source)| Some((output.name.clone(), read((*source)?))))
         .collect();
     let mut steps = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
@@ -222,9 +222,9 @@ fn build(
             step.rank = rank;
         }
     }
-    let promised = reads.outputs.iter().filter_map(|(_, source)| {
+    let promised = reads.outputs.iter().filter_map(|(output, source)| {
         let spec = sources.spec((*source)?)?;
-        Some(spec.clone())
+        Some(named(spec, &output.name))
     });
     let signature = Signature {
         outputs: promised.collect(),
@@ -274,7 +274,7 @@ impl Draft {
 // === impl Reads ===
 
 impl Reads {
-    fn new(drafts: &[Draft], sources: &Sources, outputs: Option<Vec<Arc<str>>>) -> Self {
+    fn new(drafts: &[Draft], sources: &Sources, outputs: Option<Vec<PlannedOutput>>) -> Self {
         let inputs = drafts.iter().enumerate().map(|(index, draft)| {
             let names = draft.inputs.iter();
             names
@@ -287,12 +287,12 @@ impl Reads {
         });
         let last = || {
             let last = drafts.last().into_iter();
-            last.flat_map(|draft| draft.outputs.iter().map(|(_, name)| name.clone()))
+            last.flat_map(|draft| draft.outputs.iter().map(|(_, name)| name.into()))
                 .collect()
         };
-        let outputs = outputs.unwrap_or_else(last).into_iter().map(|name| {
-            let source = sources.find(drafts.len(), &name);
-            (name, source)
+        let outputs = outputs.unwrap_or_else(last).into_iter().map(|output| {
+            let source = sources.find(drafts.len(), &output.tensor);
+            (output, source)
         });
         Self {
             inputs: inputs.collect(),

@@ -174,3 +174,33 @@ fn an_ensemble_says_what_it_is_made_of() {
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn outputs_are_chosen_and_named_and_nothing_else_leaves() {
+    let play = sketch(
+        "in text size
+         out sum before=x size
+         plugin pre: text -> x | +1
+         model m: x size -> sum | +10
+         plugin last: sum -> unused",
+    )
+    .unwrap();
+    assert_eq!(play.run(&[1]).await, ["sum=13 before=2 size=1 by m:1"]);
+    let outputs = play.ensemble.signature.outputs.iter();
+    let outputs: Vec<&str> = outputs.map(|spec| &*spec.name).collect();
+    assert_eq!(outputs, ["sum", "before", "size"]);
+    let error = sketch("out label=z x\nmodel m: x -> y").err().unwrap();
+    assert!(
+        error.contains("no step gives the tensor \"z\", the output \"label\""),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_goes_by_the_names_of_the_outputs() {
+    let play =
+        sketch("out label=y\nplugin a: x -> x | answers 3 -> label\nmodel m: x -> y").unwrap();
+    let results = play.run(&[1, 3]).await;
+    assert!(results[0].starts_with("label=1"), "{results:?}");
+    assert!(results[1].starts_with("label=-3"), "{results:?}");
+}

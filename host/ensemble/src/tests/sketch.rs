@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! in text size               the request's tensors (else: the first step's inputs)
-//! out label                  the ensemble's outputs (else: the last step's)
+//! out label more=sum         the ensemble's outputs, `more` the tensor `sum` (else: the last
+//!                            step's)
 //! plugin pre: text -> x | +1
 //! model m: x -> y | 5ms +10 when x > 3 optional
 //! ```
@@ -12,7 +13,8 @@
 //! sum of its inputs is 3; `answers 3 -> label` ends the example with a label of -3.
 
 use crate::{
-    Condition, Ensemble, Limits, Literal, Metrics, Plan, PlannedStep, Reduction, Step, Test,
+    Condition, Ensemble, Limits, Literal, Metrics, Plan, PlannedOutput, PlannedStep, Reduction,
+    Step, Test,
 };
 use consort_inference::{
     BoxFuture, Call, Datatype, Endpoint, Example, Failure, FailureKind, ModelId, Outcome,
@@ -95,13 +97,21 @@ pub(super) fn sketch_within(text: &str, limits: Limits) -> Result<Play, String> 
     })
 }
 
+fn output(word: &str) -> PlannedOutput {
+    let (name, tensor) = word.split_once('=').unwrap_or((word, word));
+    PlannedOutput {
+        name: name.into(),
+        tensor: tensor.into(),
+    }
+}
+
 pub(super) fn plan(text: &str, log: &Log, begin: Instant) -> Plan {
     let mut plan = Plan::new(ModelId::new("sketch", "1"), Vec::new());
     let names = |words: &str| Some(words.split_whitespace().map(Into::into).collect());
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         match line.split_once(' ').unwrap() {
             ("in", words) => plan.inputs = names(words),
-            ("out", words) => plan.outputs = names(words),
+            ("out", words) => plan.outputs = Some(words.split_whitespace().map(output).collect()),
             ("plugin", rest) => plan
                 .steps
                 .push(step(StageKind::Preprocess, rest, log, begin)),

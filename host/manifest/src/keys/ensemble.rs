@@ -1,6 +1,7 @@
 //! `[ensemble.NAME]`.
 
 use super::files::FileTensor;
+use super::output::Outputs;
 use super::step::Step;
 use super::{BYTES_MAX, COUNT_MAX, TIME_MS_MAX};
 use crate::place::{Located, Place};
@@ -12,6 +13,14 @@ use crate::section::{Default, Optional, OwnName, OwnPlace, Required, independent
 
 /// The most steps of one ensemble.
 const STEPS_MAX: usize = 256;
+/// The most tensors that an ensemble takes or gives.
+const TENSORS_MAX: usize = 1024;
+/// Tensors of a request or a prediction.
+const TENSORS: List<Text<String>> = List {
+    item: TENSOR,
+    min: 1,
+    max: TENSORS_MAX,
+};
 /// Columns that make up one tensor.
 const COLUMNS: List<Text<String>> = List {
     item: COLUMN,
@@ -23,7 +32,8 @@ section! {
     /// Steps that are served as one. A step runs as soon as the tensors it reads are there,
     /// and steps that do not need one another run at the same time. A step reads the tensor
     /// of a name that was made last before it in the text, or else one that a later step
-    /// makes. The last step's outputs are the ensemble's.
+    /// makes. Unless `inputs` and `outputs` say it, the ensemble takes what its first step
+    /// reads, and gives the last step's outputs.
     pub struct Ensemble {
         /// The ensemble's name. Models and ensembles share their names.
         pub name: Located<String> = OwnName;
@@ -34,6 +44,13 @@ section! {
         /// The steps.
         pub step: Located<Vec<Step>> =
             Required(Repeated { max: STEPS_MAX, of: Table::new() });
+        /// The tensors of a request, in this order. Without it, those that the first step
+        /// reads. What they are is what the steps that read them say.
+        pub inputs: Option<Located<Vec<Located<String>>>> = Optional(TENSORS);
+        /// The tensors of the prediction, whichever step makes them: a list of their names, or
+        /// a table with a name of its own for each, `{ label = "y" }`. Others do not leave the
+        /// ensemble. Without it, the last step's outputs.
+        pub outputs: Option<Located<Vec<Named<String>>>> = Optional(Outputs::new(TENSORS));
         /// How `consort run` makes an example of a file: a table for each tensor.
         pub files: Located<Vec<FileTensor>> =
             Default(Map { keys: TENSOR, item: Table::new() }, "{}");

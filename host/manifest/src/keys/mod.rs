@@ -7,6 +7,7 @@ pub(crate) mod host;
 pub(crate) mod limits;
 pub(crate) mod map;
 pub(crate) mod model;
+pub(crate) mod output;
 pub(crate) mod pattern;
 pub(crate) mod plugin;
 pub(crate) mod quiet;

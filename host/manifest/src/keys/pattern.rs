@@ -2,14 +2,14 @@
 
 use toml::de::DeValue;
 
-use super::COUNT_MAX;
+use super::{BYTES_MAX, COUNT_MAX, TIME_MS_MAX};
 use crate::json::Json;
 use crate::place::Located;
 use crate::report::Report;
 use crate::rule::collection::{Keyed, Map, Named};
-use crate::rule::number::Whole;
+use crate::rule::number::{Bytes, Whole};
 use crate::rule::real::Real;
-use crate::rule::text::{NAME, TENSOR};
+use crate::rule::text::{NAME, STICKY, TENSOR};
 use crate::rule::words::{OneOf, words};
 use crate::rule::{Describe, Found, Rule};
 use crate::section::{Default, Required, independent, section};
@@ -41,6 +41,8 @@ pub struct Combine {
     pub of: Vec<Located<String>>,
     /// The weight of each target, if they are not alike.
     pub weights: Option<Located<Vec<f64>>>,
+    /// How many of the targets must give a result; all without it.
+    pub members_min: Option<Located<usize>>,
 }
 
 /// How outputs become one.
@@ -94,6 +96,9 @@ section! {
         pub to: Located<String> = Required(NAME);
         /// Its part of the examples, in percent.
         pub percent: Located<f64> = Default(Real::new(0.0, 100.0, "5"), "5");
+        /// What decides which examples are among them: `key`, the example's key, or a header
+        /// of its request. Where that is missing, chance decides.
+        pub sticky: Located<Sticky> = Default(STICKY, "\"key\"");
         /// The latest examples of each side that are looked at.
         pub window: Located<usize> = Default(Whole::new(1, COUNT_MAX, 100), "100");
         /// How many more of a hundred may fail than without it.
@@ -109,6 +114,12 @@ section! {
         pub to: Located<String> = Required(NAME);
         /// The part of the examples that is copied, in percent.
         pub percent: Located<f64> = Default(Real::new(0.0, 100.0, "100"), "100");
+        /// The most copies under way at once. More are not made, and counted as dropped.
+        pub inflight_max: Located<usize> = Default(Whole::new(1, COUNT_MAX, 1024), "1024");
+        /// The most bytes of tensors that copies under way hold. Copies beyond are not made.
+        pub inflight_bytes_max: Located<u64> = Default(Bytes::new(1, BYTES_MAX), "\"64 MiB\"");
+        /// How long a copy may take, in milliseconds. One that takes longer has failed.
+        pub timeout_ms: Located<u64> = Default(Whole::new(1, TIME_MS_MAX, 30_000), "30000");
     }
 }
 
@@ -135,6 +146,7 @@ impl Combine {
         by: Located<CombineBy>,
         of: Option<Located<Vec<Located<String>>>>,
         weights: Option<Located<Vec<f64>>>,
+        members_min: Option<Located<usize>>,
         report: &mut Report,
     ) -> Option<Located<Self>> {
         let place = by.place;
@@ -143,6 +155,16 @@ impl Combine {
             report.missing(place, "`combine` needs the key `of`", help);
             return None;
         };
+        if let Some(least) = members_min.as_ref().filter(|least| ***least > of.len()) {
+            let (least, place, all) = (least.value, least.place, of.len());
+            let message = format!("`members_min` is {least}, and `of` has {all}");
+            report.wrong(
+                place,
+                message,
+                format!("write members_min = {all}, or less"),
+            );
+            return None;
+        }
         if let Some(weights) = &weights {
             if weights.len() != of.len() {
                 let (given, needed) = (weights.len(), of.len());
@@ -166,6 +188,7 @@ impl Combine {
             by: by.value,
             of: of.value,
             weights,
+            members_min,
         };
         Some(report.locate(combine, place))
     }

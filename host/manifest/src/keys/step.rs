@@ -1,14 +1,14 @@
 //! `[[ensemble.NAME.step]]`: what a step runs, and how.
 
-use super::COUNT_MAX;
 use super::pattern::{Arms, Canary, Combine, CombineBy, CombineRule, Route, Shadow, Split, Sticky};
 use super::when::When;
+use super::{BYTES_MAX, COUNT_MAX};
 use crate::json::Json;
 use crate::place::{Located, Place};
 use crate::report::Report;
 use crate::rule::collection::{Keyed, List, Map, Named, Table};
 use crate::rule::free::{Argument, Scalar};
-use crate::rule::number::{Flag, Whole};
+use crate::rule::number::{Bytes, Flag, Whole};
 use crate::rule::sequence::Weights;
 use crate::rule::text::{ARGUMENT, CASE, NAME, STICKY, TENSOR};
 use crate::rule::words::{OneOf, words};
@@ -20,6 +20,8 @@ const MEMBERS_MAX: usize = 64;
 const WEIGHT_MAX: u64 = 1_000_000;
 /// The most items of one example, unless the manifest says another number.
 const ITEMS_MAX: usize = 4096;
+/// The most bytes of one output in `for_each`, unless the manifest says another number.
+const OUTPUT_BYTES_MAX: u64 = 1 << 30;
 /// The keys of which a step has exactly one.
 const RUNS: [&str; 6] = ["plugin", "model", "ensemble", "split", "combine", "route"];
 
@@ -85,6 +87,8 @@ pub struct ForEach {
     pub items_max: Located<usize>,
     /// Whether outputs of unlike shapes are padded with zeros.
     pub pad: Located<bool>,
+    /// The most bytes of one output of an example.
+    pub output_bytes_max: Located<u64>,
 }
 
 section! {
@@ -118,7 +122,12 @@ section! {
             Optional(List { item: NAME, min: 2, max: MEMBERS_MAX });
         /// The weight of each in `of` where they vote or are averaged. Without it, all are alike.
         weights: Option<Located<Vec<f64>>> = Optional(Weights { max: MEMBERS_MAX });
-        /// The tensor whose only element says which of `cases` an example goes to.
+        /// How many in `of` must give a result. Those that fail are told with the prediction.
+        /// Without it, an example on which one fails has failed.
+        members_min: Option<Located<usize>> =
+            Optional(Whole::new(1, MEMBERS_MAX as u64, 2));
+        /// The tensor whose only element says which of `cases` an example goes to: a whole
+        /// number, a boolean or a text. It is a text unless a step says something else.
         route: Option<Located<String>> = Optional(TENSOR);
         /// The model, model map or ensemble for each value of `route`'s tensor.
         cases: Option<Located<Vec<Named<String>>>> =
@@ -147,6 +156,9 @@ section! {
         /// Whether outputs of unlike shapes are padded with zeros, in `for_each`. Without it,
         /// they are an error of their example.
         pad: Option<Located<bool>> = Optional(Flag);
+        /// The most bytes of one output of an example when it is put together of its items, in
+        /// `for_each`; 1 GiB without it. An example with more fails.
+        output_bytes_max: Option<Located<u64>> = Optional(Bytes::new(1, BYTES_MAX));
         /// Which examples the step runs on. For others its outputs keep their older values.
         when: Option<Located<When>> = Optional(Table::new());
         /// Whether an example goes on where the step fails or has nothing to run on: what needs
@@ -232,18 +244,10 @@ impl Checked for Step {
         keys.distinct_outputs(report);
         let for_each = keys.for_each.take().map(|inputs| {
             let place = report.place(inputs.place);
-            let left_out = |value| Located {
-                value,
-                place,
-                given: false,
-            };
             ForEach {
-                items_max: keys.items_max.take().unwrap_or(left_out(ITEMS_MAX)),
-                pad: keys.pad.take().unwrap_or(Located {
-                    value: false,
-                    place,
-                    given: false,
-                }),
+                items_max: given_or(keys.items_max.take(), ITEMS_MAX, place),
+                pad: given_or(keys.pad.take(), false, place),
+                output_bytes_max: given_or(keys.output_bytes_max.take(), OUTPUT_BYTES_MAX, place),
                 inputs,
             }
         });
@@ -271,6 +275,15 @@ impl Checked for Step {
         let needs = |key| Json::object([("required", Json::texts([key]))]);
         vec![("oneOf", Json::List(RUNS.map(needs).into()))]
     }
+}
+
+/// A key of its own, or what stands for it where it is left out.
+fn given_or<T>(given: Option<Located<T>>, value: T, place: Place) -> Located<T> {
+    given.unwrap_or(Located {
+        value,
+        place,
+        given: false,
+    })
 }
 
 // === impl StepKeys ===
@@ -340,6 +353,12 @@ impl StepKeys {
                 combine,
             ),
             (
+                "members_min",
+                self.members_min.as_ref().map(|key| key.place),
+                "combine",
+                combine,
+            ),
+            (
                 "cases",
                 self.cases.as_ref().map(|key| key.place),
                 "route",
@@ -360,6 +379,12 @@ impl StepKeys {
             (
                 "pad",
                 self.pad.as_ref().map(|key| key.place),
+                "for_each",
+                for_each,
+            ),
+            (
+                "output_bytes_max",
+                self.output_bytes_max.as_ref().map(|key| key.place),
                 "for_each",
                 for_each,
             ),
@@ -410,7 +435,8 @@ impl StepKeys {
         }
         if let Some(by) = self.combine.take() {
             let place = by.place;
-            let combine = Combine::check(by, self.of.take(), self.weights.take(), report)?;
+            let (of, weights) = (self.of.take(), self.weights.take());
+            let combine = Combine::check(by, of, weights, self.members_min.take(), report)?;
             return Some((called("combine", place), StepRuns::Combine(combine)));
         }
         let tensor = self.route.take()?;
