@@ -1,6 +1,7 @@
 //! The example `ocr`: pages against what the package rapidocr-onnxruntime read on them
 //! (`examples/ocr/reference`), and files that are no pages.
 
+use consort_tests::python::python;
 use consort_tests::server::Server;
 use consort_tests::{consort, prepared, root, run};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ const PIXELS: f64 = 2.0;
 const SCORE: f64 = 0.1;
 
 fn manifest() -> PathBuf {
-    prepared("examples/ocr/components/ocr_read.wasm");
+    prepared("examples/ocr/components/ocr_lines.wasm");
     prepared("examples/ocr/model/dictionary.txt");
     root().join("examples/ocr/consort.toml")
 }
@@ -84,7 +85,7 @@ fn ran(files: &Path) -> (BTreeMap<String, Value>, BTreeMap<String, Value>) {
     let ran = run(consort()
         .arg("run")
         .arg(manifest())
-        .arg("--input")
+        .args(["--ensemble", "ocr", "--input"])
         .arg(files)
         .arg("--output")
         .arg(&output)
@@ -169,6 +170,52 @@ fn a_page_is_read_over_the_wire() {
         &output("score"),
         &output("box"),
     );
+}
+
+#[test]
+fn pages_are_read_through_tritonclient() {
+    let server = Server::start(&manifest());
+    let names = ["small.png", "grey.png", "blank.png"];
+    let mut client = python();
+    client.arg(root().join("tests/clients/ocr.py"));
+    client.arg(server.address.to_string());
+    let ran = run(client.args(names.map(|name| pages().join(name))));
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let answers = ran.stdout.lines();
+    let answers: Vec<Value> = answers
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(answers.len(), names.len());
+    for answer in &answers {
+        let page = answer["page"].as_str().unwrap();
+        check(
+            page,
+            &expected()[page],
+            &answer["text"],
+            &answer["score"],
+            &answer["box"],
+        );
+    }
+}
+
+#[test]
+fn a_page_comes_as_a_picture_of_what_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.jsonl");
+    let mut command = consort();
+    command.arg("run").arg(manifest());
+    command.args(["--ensemble", "annotated", "--input"]);
+    command.arg(pages().join("small.png"));
+    let ran = run(command.arg("--output").arg(&output));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let outputs = &lines(&output)[0]["outputs"];
+    let picture = outputs["annotated"].as_str().unwrap();
+    let wanted = &expected()["small.png"];
+    assert_eq!(picture.matches("<polygon").count(), wanted.len());
+    assert!(picture.contains("<image") && picture.contains("data:image/png;base64,"));
+    for line in texts(&outputs["text"]) {
+        assert!(picture.contains(&format!(">{line}</text>")), "{line}");
+    }
 }
 
 /// A chunk of a PNG file.

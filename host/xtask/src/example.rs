@@ -86,7 +86,9 @@ const OCR: Example = Example {
     columns: &["text", "score"],
     next: "\
   your own pages
-     {consort} run {manifest} --input FOLDER
+     {consort} run {manifest} --ensemble ocr --input FOLDER
+  where the time goes, as a picture
+     {consort} run {manifest} --ensemble ocr --input FOLDER --trace traces
   the same over HTTP
      {consort} serve {manifest}
      curl -s http://127.0.0.1:8000/v2/models/ocr
