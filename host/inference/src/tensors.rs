@@ -29,7 +29,8 @@ impl Tensors {
     pub fn from_named(
         named: impl IntoIterator<Item = (Arc<str>, Tensor)>,
     ) -> Result<Self, DuplicateTensor> {
-        let mut tensors = Self::new();
+        let named = named.into_iter();
+        let mut tensors = Self::with_capacity(named.size_hint().0);
         for (name, tensor) in named {
             if tensors.insert(name.clone(), tensor).is_some() {
                 return Err(DuplicateTensor(name));
@@ -44,6 +45,10 @@ impl Tensors {
         match self.0.iter_mut().find(|(existing, _)| *existing == name) {
             Some((_, old)) => Some(std::mem::replace(old, tensor)),
             None => {
+                if self.0.capacity() == 0 {
+                    // Most examples have one tensor, and a vector would make room for four.
+                    self.0.reserve_exact(1);
+                }
                 self.0.push((name, tensor));
                 None
             }
