@@ -5,10 +5,11 @@ use crate::gate::Gate;
 use crate::metrics::CallMetrics;
 use crate::task::Abandon;
 use consort_inference::{
-    Call, Endpoint, Example, Failure, FailureKind, Prediction, Stage, StageKind,
+    Call, Endpoint, Example, Failure, FailureKind, Key, Prediction, Stage, StageKind,
 };
 use futures_util::FutureExt;
 use std::any::Any;
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub(crate) struct Caller {
     timeout: Option<Duration>,
     patience: Duration,
     keep_example: bool,
+    keeps_state: bool,
     retries_max: u32,
     retry_backoff: Duration,
     abandon: Abandon,
@@ -48,6 +50,7 @@ struct Ask {
 impl Caller {
     pub(crate) fn new(endpoint: Arc<dyn Endpoint>, config: &Config, abandon: Abandon) -> Self {
         Self {
+            keeps_state: endpoint.keeps_state(),
             endpoint,
             gate: Gate::new(config.inflight_max),
             timeout: config.call_timeout,
@@ -140,6 +143,9 @@ impl Caller {
                     Err(_) if self.is_patient(started) => refused.push((index, example)),
                     Err(failure) => ask.set(index, Err(failure)),
                 }
+            }
+            if self.keeps_state {
+                ask.hold_back();
             }
             let refused_count = refused.len();
             if answered_count > 0 {
@@ -245,6 +251,17 @@ impl Ask {
             }
             _ => false,
         }
+    }
+
+    /// Lets no example go before one of the same key that is to be tried again.
+    fn hold_back(&mut self) {
+        let retrying = self.retrying.iter();
+        let keys: HashSet<Key> = retrying.filter_map(|(_, one)| one.key.clone()).collect();
+        let follows = |(_, one): &mut (usize, Example)| {
+            one.key.as_ref().is_some_and(|key| keys.contains(key))
+        };
+        let held: Vec<_> = self.waiting.extract_if(.., follows).collect();
+        self.retrying.extend(held);
     }
 
     fn set(&mut self, index: usize, answer: Answer) {
