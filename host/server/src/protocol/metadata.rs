@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Extensions of the protocol that exist here. A test calls each.
-const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "model_configuration"];
+const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "model_configuration", "sequence"];
 /// Those that exist where admin calls are allowed.
 const ADMIN_EXTENSIONS: [&str; 1] = ["model_repository"];
 
