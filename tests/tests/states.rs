@@ -74,6 +74,9 @@ fn clients_name_begin_and_end_their_streams() {
     let place = place("[model.plain]\npath = \"plain.onnx\"\n");
     place.write("plain.onnx", &plus(1.0));
     let server = place.serve();
+    let config = |model: &str| server.get(&format!("/v2/models/{model}/config")).json();
+    assert_eq!(config("sum")["sequence_batching"], json!({}));
+    assert_eq!(config("plain").get("sequence_batching"), None);
     let extensions = server.get("/v2").json()["extensions"].clone();
     assert!(extensions.as_array().unwrap().contains(&json!("sequence")));
     let sent = |number: f32, parameters| sums(&server, "sum", &[number], parameters);
