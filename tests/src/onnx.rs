@@ -49,6 +49,23 @@ pub fn twice() -> Vec<u8> {
     model(graph)
 }
 
+/// A sum that goes on: `y = x + sum + number` and `next`, the same again, one FP32 number a
+/// row each. `rows` is the first axis of all, and `length` the other one of `sum`.
+pub fn summing(number: f32, rows: Option<u64>, length: Option<u64>) -> Vec<u8> {
+    let weight = constant("number", FP32, &number.to_le_bytes());
+    let graph = Message::new()
+        .message(1, node("Add", &["x", "number"], &["more"]))
+        .message(1, node("Add", &["more", "sum"], &["y"]))
+        .message(1, node("Identity", &["y"], &["next"]))
+        .text(2, "summing")
+        .message(5, weight)
+        .message(11, value("x", FP32, &[rows, Some(1)]))
+        .message(11, value("sum", FP32, &[rows, length]))
+        .message(12, value("y", FP32, &[rows, Some(1)]))
+        .message(12, value("next", FP32, &[rows, Some(1)]));
+    model(graph)
+}
+
 /// [`plus`] in a file that is about `padding` bytes larger.
 pub fn padded(number: f32, padding: usize) -> Vec<u8> {
     let words = Message::new().text(6, &" ".repeat(padding));

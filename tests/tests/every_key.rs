@@ -46,6 +46,10 @@ model.*.watch tests/tests/models/updates.rs fifty_versions_in_a_folder_at_load_l
 model.*.watch_interval_ms tests/tests/models/updates.rs fifty_versions_in_a_folder_at_load_lose_nothing
 model.*.versions tests/tests/models/updates.rs all_versions_or_some_are_served_beside_one_another
 model.*.update_check host/registry/tests/registry/updates.rs an_update_that_fails_keeps_the_old_one_and_shows_why
+model.*.state tests/tests/states.rs a_stream_has_one_state_whoever_asks
+model.*.state_idle_ms tests/tests/states.rs a_stream_that_is_idle_begins_anew
+model.*.state_keys_max tests/tests/states.rs beyond_the_most_streams_the_longest_idle_begins_anew
+model.*.state_bytes_max tests/tests/states.rs beyond_the_most_streams_the_longest_idle_begins_anew
 model.*.url tests/tests/models/remote.rs a_second_consort_that_is_killed_and_comes_back
 model.*.protocol host/remote/tests/remote/forms.rs vertex_takes_instances_and_gives_predictions
 model.*.remote_name tests/tests/models/remote.rs a_second_consort_that_is_killed_and_comes_back

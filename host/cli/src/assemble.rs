@@ -10,7 +10,7 @@ use crate::host::{Host, Telemetry};
 use crate::manifest::{ManifestFile, show};
 use crate::models::inner;
 use crate::order::{Order, Part};
-use crate::steps::{MapStep, ModelStep};
+use crate::steps::MapStep;
 use consort_ensemble::{Ensemble, Plan, PlannedStep, Step};
 use consort_inference::{Endpoint, ModelId, ModelName};
 use consort_manifest::{self as manifest, Batching, Located, Place, Problem, Problems};
@@ -115,6 +115,9 @@ pub(crate) type Loads<T> = JoinSet<(String, Result<Arc<T>, Vec<Problem>>)>;
 pub(crate) struct Parts {
     /// A model that a plugin stands around goes by its inner name too.
     pub(crate) models: BTreeMap<String, Arc<Model>>,
+    /// Each of them as a step, with its states where it keeps any: one for all who ask it, so
+    /// that a stream has one state.
+    pub(crate) steps: BTreeMap<String, Arc<dyn Step>>,
     pub(crate) maps: BTreeMap<String, Arc<ModelMap>>,
     pub(crate) plugins: BTreeMap<String, Arc<Plugin>>,
     /// Everything that can be called: ensembles, and models and maps as ensembles of one
@@ -180,9 +183,14 @@ impl Assembly<'_> {
             let inside = entry.handler.is_some().then(|| inner(entry));
             for entry in std::iter::once(entry).chain(&inside) {
                 let name = entry.name.as_str();
-                if let Some(model) = loaded.get(name)
-                    && let Some(ensemble) = self.single(entry, model)
-                {
+                let Some(model) = loaded.get(name) else {
+                    continue;
+                };
+                let Some(step) = self.model_step(entry, model) else {
+                    continue;
+                };
+                parts.steps.insert(name.to_owned(), step.clone());
+                if let Some(ensemble) = self.single(entry, model, step) {
                     parts.served.insert(name.to_owned(), ensemble);
                 }
             }
@@ -190,11 +198,15 @@ impl Assembly<'_> {
         parts.models.extend(loaded);
     }
 
-    fn single(&mut self, entry: &manifest::Model, model: &Arc<Model>) -> Option<Arc<Ensemble>> {
+    fn single(
+        &mut self,
+        entry: &manifest::Model,
+        model: &Model,
+        step: Arc<dyn Step>,
+    ) -> Option<Arc<Ensemble>> {
         let has_batch_axis = *entry.batching == Batching::On;
         let generation = model.current();
         let platform = generation.handler().platform();
-        let step = Arc::new(ModelStep::new(model.clone()));
         self.one_step(&entry.name, model.id(), platform, has_batch_axis, step)
     }
 

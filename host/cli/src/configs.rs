@@ -126,8 +126,21 @@ pub(crate) fn warm_up(file: &ManifestFile, model: &manifest::Model) -> consort_r
         return consort_registry::WarmUp::default();
     };
     let path = file.resolve(path);
+    let state = model.state.iter().flat_map(|state| state.iter());
+    let state: BTreeSet<String> = state.map(|pair| pair.name.to_string()).collect();
     consort_registry::WarmUp::Rows(consort_registry::WarmUpRows::new(move |signature| {
-        Ok(consort_job::read_examples(&path, signature)?)
+        let mut asked = signature.clone();
+        asked.inputs.retain(|spec| !state.contains(&*spec.name));
+        let mut examples = consort_job::read_examples(&path, &asked)?;
+        for spec in &signature.inputs {
+            // What clients do not send is not in the lines either: a stream that begins.
+            if let Some(zeros) = spec.zeros().filter(|_| state.contains(&*spec.name)) {
+                for example in &mut examples {
+                    example.insert(spec.name.clone(), zeros.clone());
+                }
+            }
+        }
+        Ok(examples)
     }))
 }
 

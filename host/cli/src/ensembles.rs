@@ -3,7 +3,7 @@
 use crate::assemble::{Assembly, Parts};
 use crate::configs;
 use crate::order::Part;
-use crate::steps::{MapStep, ModelStep, PluginStep};
+use crate::steps::{MapStep, PluginStep};
 use consort_ensemble::{
     CompileProblem, Condition, EndpointStep, Ensemble, Limits, Literal, Plan, PlannedOutput,
     PlannedStep, Reduction, Step, Test,
@@ -166,8 +166,8 @@ pub(crate) fn target(name: &Located<String>, parts: &Parts) -> Option<Arc<dyn St
     if let Some(map) = parts.maps.get(name.as_str()) {
         return Some(Arc::new(MapStep::new(map.clone())));
     }
-    if let Some(model) = parts.models.get(name.as_str()) {
-        return Some(Arc::new(ModelStep::new(model.clone())));
+    if let Some(step) = parts.steps.get(name.as_str()) {
+        return Some(step.clone());
     }
     let ensemble: Arc<dyn Endpoint> = parts.served.get(name.as_str())?.clone();
     Some(Arc::new(EndpointStep::new("ensemble", ensemble)))

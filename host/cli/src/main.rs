@@ -25,6 +25,7 @@ mod plugins;
 mod print;
 mod remote;
 mod repository;
+mod states;
 mod steps;
 mod trace;
 mod updates;

@@ -33,6 +33,7 @@ pub(crate) fn inner(entry: &manifest::Model) -> manifest::Model {
     inner.batching.value = Batching::Off;
     inner.handler = None;
     inner.warm_up = None;
+    inner.state = None;
     inner
 }
 

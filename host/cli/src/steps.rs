@@ -77,6 +77,10 @@ impl Step for PluginStep {
         self.plugin.headers()
     }
 
+    fn keeps_state(&self) -> bool {
+        self.plugin.keeps_state()
+    }
+
     /// A plugin in any role, also where its stage is a model's.
     fn drawing(&self) -> Drawing {
         Drawing::plain("plugin", self.stage.name.clone())

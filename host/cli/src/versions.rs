@@ -19,6 +19,8 @@ struct OneVersion {
 /// ensemble its own.
 pub(crate) fn of(registry: &Registry, endpoint: &dyn Endpoint) -> Vec<Arc<str>> {
     match model(registry, endpoint.name()) {
+        // Its states are those of whichever version is current.
+        Some(model) if endpoint.keeps_state() => vec![model.id().version],
         Some(model) => model.versions().into_iter().map(|id| id.version).collect(),
         None => vec![endpoint.version().into()],
     }
@@ -34,6 +36,9 @@ pub(crate) fn endpoint(
     let Some(model) = model(registry, name) else {
         return (current.version() == version).then_some(current);
     };
+    if current.keeps_state() {
+        return (*model.id().version == *version).then_some(current);
+    }
     let mut versions = model.versions().into_iter();
     let id = versions.find(|id| *id.version == *version)?;
     Some(Arc::new(OneVersion { id, model, current }))

@@ -206,6 +206,11 @@ impl Endpoint for Ensemble {
         &self.headers
     }
 
+    fn keeps_state(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| step.compiled.step.keeps_state())
+    }
+
     fn infer(
         &self,
         examples: Vec<Example>,

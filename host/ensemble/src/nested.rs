@@ -52,6 +52,10 @@ impl Step for EndpointStep {
         self.endpoint.headers()
     }
 
+    fn keeps_state(&self) -> bool {
+        self.endpoint.keeps_state()
+    }
+
     fn drawing(&self) -> Drawing {
         Drawing::plain(self.kind, self.id.name.clone())
     }

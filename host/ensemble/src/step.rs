@@ -33,6 +33,11 @@ pub trait Step: Send + Sync {
         &[]
     }
 
+    /// Whether what it makes depends on earlier examples of the same key.
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
     /// What it is made of, for drawing and for the kind of its spans.
     fn drawing(&self) -> Drawing {
         let stage = self.stage();

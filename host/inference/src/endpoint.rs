@@ -22,8 +22,20 @@ pub struct Call {
     pub keep_example: bool,
     /// The headers of its request that the endpoint reads ([`Endpoint::headers`]).
     pub headers: Headers,
+    /// Where in their streams its examples are.
+    pub stream: StreamPart,
     /// Where to say what took how long, if anybody wants to know.
     pub trace: Option<Trace>,
+}
+
+/// What a call is of each stream that it has examples of, for whatever keeps the states of
+/// streams ([`Endpoint::keeps_state`]). By default something in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StreamPart {
+    /// Its first example begins the stream, whatever was there before.
+    pub begins: bool,
+    /// Its last example ends the stream: nothing of it is kept.
+    pub ends: bool,
 }
 
 /// Orders the examples of one tenant that wait: higher ones first. Between tenants it
@@ -59,6 +71,12 @@ pub trait Endpoint: Send + Sync {
     /// The request headers it reads, in lower case: no others come with [`Call::headers`].
     fn headers(&self) -> &[Arc<str>] {
         &[]
+    }
+
+    /// Whether an answer depends on earlier examples of the same key. Then every example needs
+    /// a key, and those of one key must be asked one after another.
+    fn keeps_state(&self) -> bool {
+        false
     }
 
     /// Answers each example, in order: exactly one result for one example.

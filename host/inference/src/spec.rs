@@ -99,6 +99,19 @@ impl TensorSpec {
         self.check_dims(given.datatype, &given.shape)
     }
 
+    /// A tensor of zeros that keeps the promise, if it is of a fixed size that memory can
+    /// hold.
+    pub fn zeros(&self) -> Option<Tensor> {
+        let size = self.datatype.size_bytes()?;
+        let shape: Vec<usize> = self.shape.iter().copied().collect::<Option<_>>()?;
+        let mut lengths = shape.iter();
+        let bytes = lengths.try_fold(size, |bytes, length| bytes.checked_mul(*length))?;
+        let mut data = Vec::new();
+        data.try_reserve_exact(bytes).ok()?;
+        data.resize(bytes, 0);
+        Tensor::new(self.datatype, shape, data.into()).ok()
+    }
+
     fn check_dims(&self, datatype: Datatype, shape: &[Dim]) -> Result<(), Mismatch> {
         if self.datatype != datatype {
             return Err(Mismatch::Datatype {

@@ -5,10 +5,11 @@ use crate::gate::Gate;
 use crate::metrics::CallMetrics;
 use crate::task::Abandon;
 use consort_inference::{
-    Call, Endpoint, Example, Failure, FailureKind, Prediction, Stage, StageKind,
+    Call, Endpoint, Example, Failure, FailureKind, Key, Prediction, Stage, StageKind,
 };
 use futures_util::FutureExt;
 use std::any::Any;
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub(crate) struct Caller {
     timeout: Option<Duration>,
     patience: Duration,
     keep_example: bool,
+    keeps_state: bool,
     retries_max: u32,
     retry_backoff: Duration,
     abandon: Abandon,
@@ -48,6 +50,7 @@ struct Ask {
 impl Caller {
     pub(crate) fn new(endpoint: Arc<dyn Endpoint>, config: &Config, abandon: Abandon) -> Self {
         Self {
+            keeps_state: endpoint.keeps_state(),
             endpoint,
             gate: Gate::new(config.inflight_max),
             timeout: config.call_timeout,
@@ -140,6 +143,9 @@ impl Caller {
                     Err(_) if self.is_patient(started) => refused.push((index, example)),
                     Err(failure) => ask.set(index, Err(failure)),
                 }
+            }
+            if self.keeps_state {
+                ask.hold_back();
             }
             let refused_count = refused.len();
             if answered_count > 0 {
@@ -247,6 +253,17 @@ impl Ask {
         }
     }
 
+    /// Lets no example go before one of the same key that is to be tried again.
+    fn hold_back(&mut self) {
+        let retrying = self.retrying.iter();
+        let keys: HashSet<Key> = retrying.filter_map(|(_, one)| one.key.clone()).collect();
+        let follows = |(_, one): &mut (usize, Example)| {
+            one.key.as_ref().is_some_and(|key| keys.contains(key))
+        };
+        let held: Vec<_> = self.waiting.extract_if(.., follows).collect();
+        self.retrying.extend(held);
+    }
+
     fn set(&mut self, index: usize, answer: Answer) {
         if let Some(slot) = self.answers.get_mut(index) {
             *slot = Some(answer);
@@ -257,7 +274,7 @@ impl Ask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use consort_inference::{BoxFuture, ModelId, Signature, TenantId, Tensors};
+    use consort_inference::{BoxFuture, ModelId, Signature, TenantId, Tensor, Tensors};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// What the endpoint does with the examples of a call.
@@ -279,6 +296,9 @@ mod tests {
             &self.0
         }
         fn is_ready(&self) -> bool {
+            true
+        }
+        fn keeps_state(&self) -> bool {
             true
         }
         fn infer(&self, examples: Vec<Example>, _: Call) -> BoxFuture<'_, Vec<Answer>> {
@@ -419,6 +439,47 @@ mod tests {
         assert!(calls[1].0 - calls[0].0 >= Duration::from_millis(100));
         assert!(calls[2].0 - calls[1].0 >= Duration::from_millis(200));
         assert_eq!(caller.metrics().retries, 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_example_overtakes_one_of_its_key_that_is_tried_again() {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let seen = calls.clone();
+        let (mut caller, _switch) = caller(move |examples| {
+            let numbers = examples.iter().map(|one| one.tensors.len().to_string());
+            let mut calls = seen.lock().unwrap();
+            calls.push(numbers.collect::<Vec<_>>().join(","));
+            let stage = || Stage::new(StageKind::Inference, "m");
+            let fails = calls.len() == 1;
+            let answer = |example: &Example| match fails && example.key.as_deref() == Some("a") {
+                true => Err(Failure::new(stage(), FailureKind::Unavailable, "no")),
+                false => Ok(prediction(example)),
+            };
+            let answers = examples.iter().map(answer).collect();
+            Box::pin(std::future::ready(answers))
+        });
+        // Room for two: the others are asked when the first two are answered.
+        caller.gate = Gate::new(2);
+        // An example goes by how many tensors it has.
+        let tensor = Tensor::from_slice(vec![1], &[0i32]).unwrap();
+        let example = |(count, key): (usize, &str)| {
+            let mut tensors = Tensors::new();
+            for at in 0..count {
+                tensors.insert(at.to_string(), tensor.clone());
+            }
+            Example {
+                tenant: TenantId::default(),
+                key: Some(key.into()),
+                tensors,
+            }
+        };
+        let examples = ["a", "b", "a", "b", "a"]
+            .into_iter()
+            .enumerate()
+            .map(example);
+        let answers = caller.answer(examples.collect()).await;
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(*calls.lock().unwrap(), ["0,1", "3", "0,2", "4"]);
     }
 
     #[tokio::test(start_paused = true)]

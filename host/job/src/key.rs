@@ -5,11 +5,13 @@ use consort_inference::Key;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The name of an example, and whether it was a JSON number: then it is written as one.
+/// The name of an example. One that was a JSON number is written as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowKey {
     pub(crate) text: Key,
     pub(crate) number: bool,
+    /// Whether it is the example's own name, and not only its place in the input.
+    pub(crate) given: bool,
 }
 
 // === impl RowKey ===
@@ -20,6 +22,7 @@ impl RowKey {
         Self {
             text: text.into(),
             number: false,
+            given: true,
         }
     }
 
@@ -28,12 +31,16 @@ impl RowKey {
         Self {
             text: number.into(),
             number: true,
+            given: true,
         }
     }
 
     /// The number of a line that has no key of its own.
     pub(crate) fn line(number: u64) -> Self {
-        Self::number(&number.to_string())
+        Self {
+            given: false,
+            ..Self::number(&number.to_string())
+        }
     }
 
     /// A row that has no key of its own: its number, where there are several sources
@@ -41,7 +48,10 @@ impl RowKey {
     pub(crate) fn of_row(origin: Option<&str>, number: u64) -> Self {
         match origin {
             None => Self::line(number),
-            Some(origin) => Self::text(&format!("{}:{number}", origin.trim_matches('"'))),
+            Some(origin) => Self {
+                given: false,
+                ..Self::text(&format!("{}:{number}", origin.trim_matches('"')))
+            },
         }
     }
 

@@ -63,6 +63,7 @@ mod start;
 mod summary;
 mod table;
 mod task;
+mod turns;
 mod value;
 mod walk;
 mod writer;

@@ -10,6 +10,7 @@ use crate::render::Lines;
 use crate::source::{Chunk, SourceError, SourceState};
 use crate::start::{self, Beginning, Begun, Named};
 use crate::task::{Abandon, Admission, Fatal, Stations};
+use crate::turns::Turns;
 use crate::writer::{self, Tally, Verdict, WriteEnd, WriterHandle};
 use crate::{Config, Ended, JobError, Outputs, Pace, Source, Summary};
 use consort_inference::Endpoint;
@@ -98,6 +99,7 @@ pub async fn run(
         output_ids,
         verdict.output_met.clone(),
     );
+    let keeps_state = endpoint.keeps_state();
     let asks = !config.dry_run;
     let caller = asks.then(|| Caller::new(endpoint, &config, abandon.clone()));
     let job = Job {
@@ -112,7 +114,9 @@ pub async fn run(
             },
             abandon,
             fail_fast: config.fail_fast,
+            keeps_state,
         }),
+        turns: keeps_state.then(Turns::default),
         feed: Feed::new(chunks, &config),
         tasks: JoinSet::new(),
         writer,
@@ -155,6 +159,8 @@ struct Feed {
 /// A job while it runs.
 struct Job {
     stations: Arc<Stations>,
+    /// The order of chunks, where it makes a difference.
+    turns: Option<Turns>,
     feed: Feed,
     tasks: JoinSet<Result<Option<Fatal>, JoinError>>,
     writer: WriterHandle,
@@ -334,11 +340,12 @@ impl Job {
         let count = chunk.body.len();
         self.read += count as u64;
         let (stations, pace) = (self.stations.clone(), self.feed.pace.clone());
+        let turn = self.turns.as_mut().map(Turns::next);
         if let Some(pace) = &pace {
             pace.let_in(count);
         }
         self.tasks.spawn(async move {
-            let (lines, fatal) = stations.pass(sequence, chunk, admission).await?;
+            let (lines, fatal) = stations.pass(sequence, chunk, admission, turn).await?;
             if let Some(pace) = pace {
                 pace.answered(count);
             }

@@ -72,6 +72,11 @@ pub(crate) fn check(
     if config.dry_run {
         return Ok(());
     }
+    if config.resume && endpoint.keeps_state() {
+        let name = endpoint.name();
+        let what = format!("{name:?} keeps states of streams, which end with the run");
+        return Err(JobError::NotResumable { what });
+    }
     outputs.check_against(&source.known_files())
 }
 

@@ -5,7 +5,8 @@ use crate::feed::Done;
 use crate::load::{Loaded, Loader, Row};
 use crate::render::{Lines, Rendered, Whence};
 use crate::source::Chunk;
-use consort_inference::{Example, Failure, FailureKind, Key, TenantId};
+use crate::turns::Turn;
+use consort_inference::{Example, Failure, FailureKind, Key, Stage, StageKind, TenantId};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinError;
@@ -53,6 +54,8 @@ pub(crate) struct Stations {
     pub(crate) lines: Lines,
     pub(crate) abandon: Abandon,
     pub(crate) fail_fast: bool,
+    /// Whether answers depend on earlier ones of the same key.
+    pub(crate) keeps_state: bool,
 }
 
 // === impl Abandon ===
@@ -86,6 +89,7 @@ impl Stations {
         sequence: u64,
         chunk: Chunk,
         admission: Admission,
+        turn: Option<Turn>,
     ) -> Result<(Finished, Option<Fatal>), JoinError> {
         let done = Done {
             rows: chunk.rows_end,
@@ -98,7 +102,11 @@ impl Stations {
         let mut failures = Vec::with_capacity(rows.len());
         let mut examples = Vec::with_capacity(rows.len());
         for Row { key, content } in rows {
-            match content {
+            let nameless = self.keeps_state && !key.given;
+            match content.and_then(|tensors| match nameless {
+                true => Err(no_key()),
+                false => Ok(tensors),
+            }) {
                 Ok(tensors) => {
                     examples.push(Example {
                         tenant: self.tenant.clone(),
@@ -137,8 +145,12 @@ impl Stations {
                 }
             }
             Some(caller) => {
+                let leave = match turn {
+                    Some(turn) => Some(turn.come(&examples).await),
+                    None => None,
+                };
                 let mut answers = caller.answer(examples).await.into_iter();
-                drop((held, admission.text));
+                drop((held, admission.text, leave));
                 for (index, (key, failure)) in keys.iter().zip(failures).enumerate() {
                     match failure {
                         Some(failure) => fail(&mut rendered, whence(index, key), false, failure),
@@ -173,4 +185,12 @@ impl Stations {
         };
         Ok((finished, fatal))
     }
+}
+
+/// What becomes of an example that is of no stream.
+fn no_key() -> Failure {
+    let what = "it has no key, which says whose state to go on from; give each a \"key\", \
+                or name the column of keys (key_column)";
+    let stage = Stage::new(StageKind::Read, "line");
+    Failure::new(stage, FailureKind::InvalidArgument, what)
 }

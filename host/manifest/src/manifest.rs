@@ -10,6 +10,7 @@ use crate::keys::map::ModelMap;
 use crate::keys::model::Model;
 use crate::keys::plugin::Plugin;
 use crate::keys::root::Root;
+use crate::keys::state;
 use crate::names::Declared;
 use crate::place::{Located, Place, Source};
 use crate::problem::{Problem, Problems};
@@ -118,6 +119,7 @@ fn read_table(table: &DeTable<'_>, source: &Source, report: &mut Report) -> Opti
     cycles::check(&root.ensemble.value, report);
     declared.check_models(&root.model.value, report);
     declared.check_maps(&root.model_map.value, report);
+    state::check_maps(&root.model.value, &root.model_map.value, report);
     declared.check_grants(&root.plugin.value, report);
     let limits = root.limits.value;
     limits.check(report);

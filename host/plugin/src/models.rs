@@ -90,6 +90,11 @@ impl Models {
         read.into_iter().collect()
     }
 
+    /// Whether any of them keeps states of streams.
+    pub(crate) fn keeps_state(&self) -> bool {
+        self.0.values().any(|endpoint| endpoint.keeps_state())
+    }
+
     /// Says how a plugin would get a model that it has not.
     pub(crate) fn denied(&self, name: &str, plugin: &str) -> String {
         let name = excerpt(name, NAME_BYTES_MAX);

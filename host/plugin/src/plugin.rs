@@ -119,6 +119,11 @@ impl Plugin {
         &self.core.share().headers
     }
 
+    /// Whether what it may call keeps states of streams, which go by the keys of its examples.
+    pub fn keeps_state(&self) -> bool {
+        self.core.share().keeps_state
+    }
+
     /// How it was loaded.
     pub fn load_report(&self) -> &LoadReport {
         &self.core.report

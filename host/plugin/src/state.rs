@@ -8,7 +8,7 @@ use crate::metrics::PluginMetrics;
 use crate::models::{Answer, Models, NoAnswer};
 use crate::pending::PendingCalls;
 use crate::tensors::TensorTable;
-use consort_inference::{Call, FailureKind, InferenceArgs, Key, PluginName, TenantId};
+use consort_inference::{Call, FailureKind, InferenceArgs, Key, PluginName, StreamPart, TenantId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(crate) struct PluginShare {
     pub(crate) models: Models,
     /// The request headers that its models read.
     pub(crate) headers: Arc<[Arc<str>]>,
+    /// Whether what it may call keeps states of streams.
+    pub(crate) keeps_state: bool,
     /// How many plugins deep its calls go.
     pub(crate) nesting: usize,
     pub(crate) metrics: Arc<PluginMetrics>,
@@ -161,6 +163,8 @@ impl State {
             deadline: Some(self.ends_at().into_std()),
             args,
             keep_example: false,
+            // A guest may call often on behalf of one request.
+            stream: StreamPart::default(),
             ..self.caller.clone()
         }
     }

@@ -24,11 +24,13 @@ pub(crate) async fn infer(
     rows_max: usize,
 ) -> Result<InferAnswer, Refusal> {
     let id = request.id.clone();
+    check_stream(endpoint, &request)?;
     let call = Call {
         deadline: Some(deadline.into_std()),
         priority: request.priority,
         args: request.args.clone(),
         headers,
+        stream: request.stream.unwrap_or_default(),
         ..Call::default()
     };
     let example = example_outputs(&request);
@@ -58,6 +60,29 @@ pub(crate) async fn infer(
         partial: partial(&predictions),
         outputs,
     })
+}
+
+/// Streams are for what keeps their states, and that has nothing to go on from without one.
+fn check_stream(endpoint: &dyn Endpoint, request: &InferRequest) -> Result<(), Refusal> {
+    let name = endpoint.name();
+    let (code, message) = match (endpoint.keeps_state(), &request.key, request.stream) {
+        (true, None, _) => (
+            Code::InvalidArgument,
+            format!(
+                "\"{name}\" keeps the state of each stream: say which one in the request's \
+                 parameter \"key\" or \"sequence_id\""
+            ),
+        ),
+        (false, _, Some(_)) => (
+            Code::Unsupported,
+            format!(
+                "\"{name}\" keeps no states, so it has no sequences; leave \"sequence_id\", \
+                 \"sequence_start\" and \"sequence_end\" out"
+            ),
+        ),
+        _ => return Ok(()),
+    };
+    Err(Refusal::client(code, message))
 }
 
 /// The request's own inputs as they are to come back, where the client asked for them. The

@@ -103,6 +103,7 @@ pub(crate) fn split(
     tenant: &TenantId,
     rows_max: usize,
 ) -> Result<Rows, RowsError> {
+    let key = request.key;
     let signature = endpoint.signature();
     let has_batch_axis = endpoint.has_batch_axis();
     let outputs = requested(signature, request.outputs)?;
@@ -118,7 +119,7 @@ pub(crate) fn split(
     };
     let example = |tensors| Example {
         tenant: tenant.clone(),
-        key: None,
+        key: key.clone(),
         tensors,
     };
     Ok(Rows {

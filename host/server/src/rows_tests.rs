@@ -66,6 +66,8 @@ fn request(inputs: Vec<(&str, Tensor)>) -> InferRequest {
         timeout: None,
         priority: Priority::default(),
         args: InferenceArgs::new(),
+        key: None,
+        stream: None,
         keep_example: None,
         inputs: inputs.into_iter().map(own).collect(),
         outputs: RequestedOutputs::All(Form::Binary),

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// The most rows of the table.
 const ROWS_MAX: usize = 20;
 
+/// The most signs of a stream.
+const SIGNS_MAX: usize = 48;
+
 /// The most elements of a tensor that a cell shows.
 const ELEMENTS_MAX: usize = 4;
 
@@ -35,11 +38,22 @@ struct Example {
     args: &'static [&'static str],
     /// The outputs that the table shows.
     columns: &'static [&'static str],
+    /// What a row of the table is.
+    table: Rows,
     /// What to try next; `{consort}` stands for the program and `{manifest}` for the manifest.
     next: &'static str,
 }
 
-const EXAMPLES: &[Example] = &[AB, EMBEDDINGS, OCR, TABULAR];
+/// What a row of the table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// A prediction.
+    Predictions,
+    /// All predictions of one key, which are numbers from 0 to 1.
+    Streams,
+}
+
+const EXAMPLES: &[Example] = &[AB, EMBEDDINGS, OCR, TABULAR, VOICE_ACTIVITY];
 
 const AB: Example = Example {
     name: "ab",
@@ -49,6 +63,7 @@ const AB: Example = Example {
     inputs: &["examples/tabular/model/iris.jsonl"],
     args: &[],
     columns: &["label", "probabilities"],
+    table: Rows::Predictions,
     next: "\
   the same rows in A/B: each prediction says which arm made it
      {consort} run {manifest} --ensemble ab --input examples/tabular/model/iris.jsonl
@@ -67,6 +82,7 @@ const EMBEDDINGS: Example = Example {
     inputs: &["examples/embeddings/sentences.jsonl"],
     args: &[],
     columns: &["embedding"],
+    table: Rows::Predictions,
     next: "\
   a sentence of your own
      echo '{\"inputs\": {\"text\": \"A sentence of your own.\"}}' | {consort} run {manifest} --ensemble embeddings --input -
@@ -84,6 +100,7 @@ const OCR: Example = Example {
     inputs: &["examples/ocr/reference/pages"],
     args: &[],
     columns: &["text", "score"],
+    table: Rows::Predictions,
     next: "\
   your own pages
      {consort} run {manifest} --ensemble ocr --input FOLDER
@@ -103,12 +120,31 @@ const TABULAR: Example = Example {
     inputs: &["examples/tabular/model/cellar.jsonl"],
     args: &[],
     columns: &["label", "probabilities"],
+    table: Rows::Predictions,
     next: "\
   another of its models
      {consort} run {manifest} --ensemble iris --input examples/tabular/model/iris.jsonl
   the same over HTTP
      {consort} serve {manifest}
      curl -s http://127.0.0.1:8000/v2/models/cellar
+",
+};
+
+const VOICE_ACTIVITY: Example = Example {
+    name: "voice-activity",
+    about: "when somebody speaks, in three streams at once, with Silero VAD",
+    installs: &[setup::voice_activity::install],
+    ensemble: "vad",
+    inputs: &["examples/voice-activity/model/recordings/chunks.jsonl"],
+    args: &[],
+    columns: &["probability"],
+    table: Rows::Streams,
+    next: "\
+  every chunk with its probability
+     {consort} run {manifest} --ordered --input examples/voice-activity/model/recordings/chunks.jsonl
+  the same over HTTP, where \"sequence_id\" names the stream
+     {consort} serve {manifest}
+     curl -s http://127.0.0.1:8000/v2/models/vad
 ",
 };
 
@@ -148,7 +184,11 @@ pub(crate) fn run(layout: &Layout, metadata: &Metadata, name: &str) -> Result<()
     prepared.environment(layout, program).run()?;
 
     let lines = read(&output)?;
-    println!("\n{}", rows(layout, &lines, example.columns));
+    let table = match example.table {
+        Rows::Predictions => rows(layout, &lines, example.columns),
+        Rows::Streams => streams(&lines, example.columns),
+    };
+    println!("\n{table}");
     let shown = layout.shown(&output);
     println!("{} predictions; every line is in {shown}\n", lines.len());
     let words = example
@@ -208,6 +248,48 @@ fn rows(layout: &Layout, lines: &[Value], columns: &[&str]) -> String {
     text
 }
 
+/// A row for each key: how many predictions it has, and their numbers as bars, each of one or
+/// of the highest of several.
+fn streams(lines: &[Value], columns: &[&str]) -> String {
+    let mut streams: Vec<(&str, Vec<f64>)> = Vec::new();
+    for line in lines {
+        let key = line.get("key").and_then(Value::as_str).unwrap_or_default();
+        let outputs = line.get("outputs");
+        let output = |column: &&str| outputs?.get(column);
+        let number = |value: &Value| value.as_f64().or_else(|| value.get(0)?.as_f64());
+        let numbers = columns.iter().filter_map(output).filter_map(number);
+        match streams.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => known.extend(numbers),
+            None => streams.push((key, numbers.collect())),
+        }
+    }
+    let head = [
+        ("stream", Align::Left),
+        ("chunks", Align::Right),
+        ("highest", Align::Right),
+        (columns.first().copied().unwrap_or_default(), Align::Left),
+    ];
+    let highest = |numbers: &[f64]| numbers.iter().copied().fold(0.0, f64::max);
+    let row = |(key, numbers): &(&str, Vec<f64>)| {
+        let each = numbers.len().div_ceil(SIGNS_MAX).max(1);
+        vec![
+            (*key).to_owned(),
+            numbers.len().to_string(),
+            format!("{:.4}", highest(numbers)),
+            numbers.chunks(each).map(highest).map(bar).collect(),
+        ]
+    };
+    table::render(&head, &streams.iter().map(row).collect::<Vec<_>>())
+}
+
+/// A number from 0 to 1 as a bar of that height.
+fn bar(number: f64) -> char {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    // What is beyond an end is at the end.
+    let height = (number * BARS.len() as f64) as usize;
+    BARS.get(height).copied().unwrap_or('█')
+}
+
 /// A value in few letters: the first elements of a long list, and how many there are.
 fn cell(value: &Value) -> String {
     match value {
@@ -252,6 +334,24 @@ mod tests {
                ---  -----  -----------------\n  \
                a    x      0.2500, 0.5000\n  \
                b    7      1, 2, 3, 4, … (5)\n"
+        );
+    }
+
+    #[test]
+    fn a_stream_is_one_row() {
+        let line = |key: &str, number: f64| json!({"key": key, "outputs": {"p": [number]}});
+        let lines = [
+            line("b", 0.0),
+            line("a", 0.5),
+            line("b", 1.0),
+            line("b", 0.3),
+        ];
+        assert_eq!(
+            streams(&lines, &["p"]),
+            "  stream  chunks  highest  p\n  \
+               ------  ------  -------  ---\n  \
+               b            3   1.0000  ▁█▃\n  \
+               a            1   0.5000  ▅\n"
         );
     }
 

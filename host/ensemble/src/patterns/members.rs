@@ -22,6 +22,7 @@ pub(super) struct Face {
     pub(super) signature: Signature,
     pub(super) answers: Vec<TensorSpec>,
     pub(super) headers: Vec<Arc<str>>,
+    pub(super) keeps_state: bool,
 }
 
 /// Which tensors of a signature are compared.
@@ -57,6 +58,7 @@ impl Face {
             signature: step.signature().clone(),
             answers: step.answers().to_vec(),
             headers: step.headers().to_vec(),
+            keeps_state: step.keeps_state(),
         }
     }
 
@@ -90,6 +92,7 @@ impl Face {
                 check.problem(PatternProblem::Answers(other.name.clone()));
             }
             face.reads_headers(other.step.headers());
+            face.keeps_state |= other.step.keeps_state();
         }
         Some(face)
     }
@@ -199,6 +202,10 @@ macro_rules! shows_face {
 
         fn headers(&self) -> &[::std::sync::Arc<str>] {
             &self.face.headers
+        }
+
+        fn keeps_state(&self) -> bool {
+            self.face.keeps_state
         }
     };
 }

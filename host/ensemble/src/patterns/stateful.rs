@@ -7,7 +7,8 @@ use super::metrics::PatternMetrics;
 use super::streams::{Busy, State, StreamKey, Streams, Ticket};
 use crate::{Drawing, Step};
 use consort_inference::{
-    BoxFuture, Call, Example, Failure, FailureKind, Outcome, Tensor, TensorSpec, Tensors,
+    BoxFuture, Call, Example, Failure, FailureKind, Outcome, StreamPart, Tensor, TensorSpec,
+    Tensors,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -39,7 +40,9 @@ pub struct StatefulConfig {
 /// Keeps the state of each stream between its examples. A stream is a key of one tenant;
 /// its examples run one after the other in the order in which they came, within a call and
 /// over all calls, while examples of other streams share their runs. A stream begins with
-/// zeros, and again after it was idle; an example that fails leaves its state as it was.
+/// zeros, and again after it was idle or where its caller says so ([`StreamPart`]); an example
+/// that fails leaves its state as it was. What may be asked again goes back together with what
+/// follows it in its call, so that the order can be kept.
 pub struct Stateful {
     face: Face,
     body: Arc<dyn Step>,
@@ -61,6 +64,8 @@ struct Lane {
     ticket: Ticket,
     /// Where each example is in the call.
     rows: VecDeque<(usize, Example)>,
+    /// What the call still has to say of the stream.
+    part: StreamPart,
 }
 
 // === impl StatefulConfig ===
@@ -116,6 +121,7 @@ impl Stateful {
         }
         let is_input = |spec: &TensorSpec| config.pairs.iter().any(|(name, _)| *name == spec.name);
         let is_output = |spec: &TensorSpec| config.pairs.iter().any(|(_, name)| *name == spec.name);
+        face.keeps_state = true;
         face.signature.inputs.retain(|spec| !is_input(spec));
         face.signature.outputs.retain(|spec| !is_output(spec));
         let sizes = pairs.iter().map(|pair: &Pair| pair.zeros.data().len());
@@ -157,6 +163,7 @@ impl Stateful {
     fn lanes(
         &self,
         examples: Vec<Example>,
+        part: StreamPart,
         turns: &Arc<Notify>,
         results: &mut [Option<StepResult>],
     ) -> Vec<Lane> {
@@ -183,7 +190,7 @@ impl Stateful {
         let mut lanes = Vec::with_capacity(keys.len());
         for (ticket, rows) in tickets.into_iter().zip(rows) {
             match ticket {
-                Ok(ticket) => lanes.push(Lane { ticket, rows }),
+                Ok(ticket) => lanes.push(Lane { ticket, rows, part }),
                 Err(busy) => {
                     for (place, _) in rows {
                         settle(results, place, Err(self.busy(busy)));
@@ -220,12 +227,23 @@ impl Stateful {
         }
         let results = run_counted(&*self.body, examples, call.clone()).await;
         let mut settled = Vec::with_capacity(places.len());
-        for ((lane, place), result) in ready.iter().zip(places).zip(results) {
+        for ((lane, place), result) in ready.iter_mut().zip(places).zip(results) {
             let result = result.and_then(|outcome| {
                 let (outcome, state) = self.without_state(outcome)?;
                 lane.ticket.keep(state);
                 Ok(outcome)
             });
+            if let Err(failure) = &result
+                && failure.kind.is_transient()
+            {
+                for (place, _) in lane.rows.drain(..) {
+                    let message = format!("an earlier example of its stream failed: {failure}");
+                    settled.push((place, Err(self.failure(failure.kind, message))));
+                }
+            }
+            if lane.rows.is_empty() && lane.part.ends {
+                lane.ticket.forget();
+            }
             settled.push((place, result));
         }
         settled
@@ -296,6 +314,20 @@ impl Stateful {
     }
 }
 
+// === impl Lane ===
+
+impl Lane {
+    /// What its next example hears, where it is this call's turn.
+    fn state(&mut self) -> Option<State> {
+        let state = self.ticket.state()?;
+        if !std::mem::take(&mut self.part.begins) {
+            return Some(state);
+        }
+        self.ticket.forget();
+        Some(None)
+    }
+}
+
 /// An example's place in its call and what became of it.
 type Settled = (usize, StepResult);
 
@@ -334,7 +366,7 @@ fn check_pair(face: &Face, input: &Arc<str>, output: &Arc<str>, check: &mut Chec
             output_spec: given,
         });
     }
-    match zeros(&spec) {
+    match spec.zeros() {
         Some(zeros) => Some(Pair {
             spec,
             output: output.clone(),
@@ -348,19 +380,6 @@ fn check_pair(face: &Face, input: &Arc<str>, output: &Arc<str>, check: &mut Chec
             None
         }
     }
-}
-
-/// Zeros of a fixed size, if it has one that memory can hold.
-fn zeros(spec: &TensorSpec) -> Option<Tensor> {
-    let size = spec.datatype.size_bytes()?;
-    let shape: Vec<usize> = spec.shape.iter().copied().collect::<Option<_>>()?;
-    let bytes = shape
-        .iter()
-        .try_fold(size, |bytes, length| bytes.checked_mul(*length))?;
-    let mut data = Vec::new();
-    data.try_reserve_exact(bytes).ok()?;
-    data.resize(bytes, 0);
-    Tensor::new(spec.datatype, shape, data.into()).ok()
 }
 
 impl Step for Stateful {
@@ -385,13 +404,13 @@ impl Step for Stateful {
             let turns = Arc::new(Notify::new());
             let mut results: Vec<Option<StepResult>> = Vec::new();
             results.resize_with(examples.len(), || None);
-            let mut waiting = self.lanes(examples, &turns, &mut results);
+            let mut waiting = self.lanes(examples, call.stream, &turns, &mut results);
             let deadline = call.deadline.map(Instant::from_std);
             while !waiting.is_empty() {
                 let (mut ready, mut states) = (Vec::new(), Vec::new());
                 let mut behind = Vec::new();
-                for lane in waiting {
-                    match lane.ticket.state() {
+                for mut lane in waiting {
+                    match lane.state() {
                         Some(state) => {
                             ready.push(lane);
                             states.push(state);

@@ -195,6 +195,14 @@ impl Ticket {
         (*first == self.number).then(|| stream.state.clone())
     }
 
+    /// Forgets the state; only who has the turn does.
+    pub(super) fn forget(&self) {
+        let mut table = self.streams.lock();
+        if let Some(stream) = table.streams.get_mut(&self.key) {
+            stream.state = None;
+        }
+    }
+
     /// Puts a new state in place of the old; only who has the turn does.
     pub(super) fn keep(&self, state: Vec<Tensor>) {
         let mut table = self.streams.lock();
@@ -205,7 +213,8 @@ impl Ticket {
 }
 
 impl Drop for Ticket {
-    /// Leaves the line, and gives the turn on if this one had it.
+    /// Leaves the line, and gives the turn on if this one had it. A stream that nobody waits
+    /// for and that has no state is no stream.
     fn drop(&mut self) {
         let mut table = self.streams.lock();
         let table = &mut *table;
@@ -216,6 +225,10 @@ impl Drop for Ticket {
         table.tickets -= 1;
         match stream.line.front() {
             Some((_, turns)) => turns.notify_one(),
+            None if stream.state.is_none() => {
+                table.streams.remove(&self.key);
+                self.streams.measure(table);
+            }
             None => {
                 table.clock += 1;
                 stream.idle = Some((table.clock, Instant::now()));

@@ -13,6 +13,7 @@ pub(crate) mod plugin;
 pub(crate) mod quiet;
 pub(crate) mod remote;
 pub(crate) mod root;
+pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod when;
 

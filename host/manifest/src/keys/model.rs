@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use super::batching::{self, BatchPolicy, BatchWeight, Batching, SIZE_MAX};
 use super::quiet::{Given, refuse_idle};
 use super::remote::{self, RemoteProtocol, TensorKeys};
+use super::state;
 use super::{BYTES_MAX, COUNT_MAX, TIME_MS_MAX};
 use crate::json::Json;
 use crate::place::{Located, Place};
 use crate::report::Report;
-use crate::rule::collection::{List, Repeated, Table};
+use crate::rule::collection::{Keyed, List, Map, Named, Repeated, Table};
 use crate::rule::either::{AutoOr, OrAuto, VersionChoice, Versions};
 use crate::rule::number::{Bytes, Flag, Whole};
 use crate::rule::real::Real;
 use crate::rule::sequence::Rising;
 use crate::rule::text::{
-    CERTIFICATES, EXAMPLES, NAME, NAMESPACE, PATH, REMOTE, SECRET, SHA256, URL, VARIABLE, VERSION,
+    CERTIFICATES, EXAMPLES, NAME, NAMESPACE, PATH, REMOTE, SECRET, SHA256, TENSOR, URL, VARIABLE,
+    VERSION,
 };
 use crate::rule::words::{OneOf, words};
 use crate::section::{Checked, Default, Optional, OwnName, OwnPath, OwnPlace, section};
@@ -128,6 +130,21 @@ section! {
         pub versions: Option<Located<Versions>> = Optional(VersionChoice);
         /// What the outputs of an update are held against before it takes over.
         pub update_check: Located<UpdateCheck> = Default(OneOf::new(), "\"outputs\"");
+        /// The inputs that hear what an output said last, by the names of both:
+        /// `{ state = "stateN" }`. The host keeps them for each stream, which is a key of
+        /// one tenant, and clients neither send nor see them. A stream begins with zeros.
+        pub state: Option<Located<Vec<Named<String>>>> =
+            Optional(Map { keys: TENSOR, item: Keyed(TENSOR) });
+        /// How long the state of a stream is kept that nobody asks for, in milliseconds.
+        /// After that the stream begins anew.
+        pub state_idle_ms: Located<u64> =
+            Default(Whole::new(1, TIME_MS_MAX, 300_000), "300000");
+        /// The most streams with a state. Beyond them the longest idle begins anew, and where
+        /// all are at work an example is refused.
+        pub state_keys_max: Located<usize> =
+            Default(Whole::new(1, COUNT_MAX, 10_000), "10000");
+        /// The most bytes of all states, likewise.
+        pub state_bytes_max: Located<u64> = Default(Bytes::new(1, BYTES_MAX), "\"256 MiB\"");
         /// Where the server of a remote model is. Only remote models have this key and those
         /// below.
         pub url: Option<Located<String>> = Optional(URL);
@@ -248,6 +265,7 @@ impl Checked for Model {
     fn check(model: Self, report: &mut Report) -> Option<Self> {
         remote::check(&model, report);
         batching::check(&model, report);
+        state::check(&model, report);
         if let Some(versions) = model.versions.given() {
             let keys = [
                 ("version", model.version.given()),

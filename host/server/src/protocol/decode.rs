@@ -75,7 +75,7 @@ pub fn decode_infer(
     let request: RequestJson<'_> =
         serde_json::from_slice(json).map_err(|error| DecodeError::of_json(&error))?;
     let parameters = request.parameters.unwrap_or_default();
-    parameters.check_offered()?;
+    parameters.check_request()?;
     let timeout = parameters
         .count("timeout")?
         .filter(|micros| *micros > 0)
@@ -99,6 +99,8 @@ pub fn decode_infer(
         timeout,
         priority: priority_of(parameters.count("priority")?),
         args: parameters.args(),
+        key: parameters.key()?,
+        stream: parameters.stream()?,
         keep_example: keeps_example.then_some(form),
         inputs,
         outputs: decode_outputs(request.outputs.map(|outputs| outputs.0), form)?,
@@ -134,6 +136,8 @@ pub fn decode_raw(
         timeout: None,
         priority: Priority::default(),
         args: InferenceArgs::new(),
+        key: None,
+        stream: None,
         keep_example: None,
         inputs: vec![(name.to_string(), tensor)],
         outputs: RequestedOutputs::All(Form::Binary),

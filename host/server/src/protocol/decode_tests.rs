@@ -51,6 +51,8 @@ fn a_whole_request() {
         args: [("mine".into(), ArgValue::Float(1.5))]
             .into_iter()
             .collect(),
+        key: None,
+        stream: None,
         keep_example: None,
         inputs: vec![("x".to_owned(), x), ("s".to_owned(), s)],
         outputs: RequestedOutputs::Listed(listed),

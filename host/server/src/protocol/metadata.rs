@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Extensions of the protocol that exist here. A test calls each.
-const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "model_configuration"];
+const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "model_configuration", "sequence"];
 /// Those that exist where admin calls are allowed.
 const ADMIN_EXTENSIONS: [&str; 1] = ["model_repository"];
 
@@ -42,9 +42,17 @@ pub(crate) struct ModelConfig<'a> {
     backend: &'static str,
     /// The most rows of one request; 0 where requests have no batch axis.
     max_batch_size: usize,
+    /// There for models that keep states of streams: clients then name the sequence of a
+    /// request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence_batching: Option<SequenceBatching>,
     input: Vec<TensorConfig>,
     output: Vec<TensorConfig>,
 }
+
+/// Nothing of it can be chosen.
+#[derive(Debug, Serialize)]
+struct SequenceBatching {}
 
 #[derive(Debug, Serialize)]
 struct TensorConfig {
@@ -112,6 +120,7 @@ impl<'a> ModelConfig<'a> {
             } else {
                 0
             },
+            sequence_batching: endpoint.keeps_state().then_some(SequenceBatching {}),
             input: tensors(&endpoint.signature().inputs),
             output: tensors(&endpoint.signature().outputs),
         }

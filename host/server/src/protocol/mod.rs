@@ -26,7 +26,9 @@ pub(crate) use metadata::{ModelConfig, ModelMetadata, ServerMetadata};
 
 pub(crate) use repository::{IndexQuery, LoadQuery, ModelIndexEntry, Reloaded};
 
-use consort_inference::{Datatype, Dim, InferenceArgs, Priority, Tensor, TensorSpec};
+use consort_inference::{
+    Datatype, Dim, InferenceArgs, Key, Priority, StreamPart, Tensor, TensorSpec,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,10 @@ pub struct InferRequest {
     pub priority: Priority,
     /// Parameters that the protocol does not know: what the client says to the models.
     pub args: InferenceArgs,
+    /// What each of its rows is called.
+    pub key: Option<Key>,
+    /// Where in its stream it is, if it names one as the sequence extension does.
+    pub stream: Option<StreamPart>,
     /// Whether the inputs are to come back with the outputs, and in which form.
     pub keep_example: Option<Form>,
     /// The inputs, batch axis included; names are unique.

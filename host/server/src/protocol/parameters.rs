@@ -1,7 +1,7 @@
 //! `parameters` objects: names with a text, a number or a truth value each.
 
 use super::DecodeError;
-use consort_inference::{ArgValue, InferenceArgs};
+use consort_inference::{ArgValue, InferenceArgs, Key, StreamPart};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::fmt;
 
@@ -12,7 +12,19 @@ const PARAMETERS_MAX: usize = 64;
 const RESERVED_PREFIX: &str = "triton_";
 
 /// Those of a request that the protocol knows; all others are arguments of the models.
-const KNOWN: [&str; 4] = ["binary_data_output", "keep_example", "priority", "timeout"];
+const KNOWN: [&str; 8] = [
+    "binary_data_output",
+    "keep_example",
+    "key",
+    "priority",
+    "sequence_end",
+    "sequence_id",
+    "sequence_start",
+    "timeout",
+];
+
+/// Those of the sequence extension, which only a request as a whole has.
+const SEQUENCE: [&str; 3] = ["sequence_id", "sequence_start", "sequence_end"];
 
 /// A `parameters` object. Unknown names are allowed, since clients put their own there:
 /// those of a request go to the models that take arguments, all others are ignored.
@@ -72,6 +84,40 @@ impl Parameters {
         }
     }
 
+    /// What the request's rows are called: `key`, else `sequence_id`.
+    pub(crate) fn key(&self) -> Result<Option<Key>, DecodeError> {
+        match self.name("key")? {
+            Some(key) => Ok(Some(key)),
+            None => self.name("sequence_id"),
+        }
+    }
+
+    /// Where in its stream a request is that has parameters of the sequence extension.
+    pub(crate) fn stream(&self) -> Result<Option<StreamPart>, DecodeError> {
+        let begins = self.truth("sequence_start")?;
+        let ends = self.truth("sequence_end")?;
+        let named = self.name("sequence_id")?.is_some();
+        let part = StreamPart {
+            begins: begins.unwrap_or(false),
+            ends: ends.unwrap_or(false),
+        };
+        Ok((named || part != StreamPart::default()).then_some(part))
+    }
+
+    /// A text or a number that is a name. As in Triton, an empty text and 0 are none.
+    fn name(&self, name: &'static str) -> Result<Option<Key>, DecodeError> {
+        match self.value(name) {
+            None | Some(Parameter::Unsigned(0)) => Ok(None),
+            Some(Parameter::Unsigned(number)) => Ok(Some(number.to_string().into())),
+            Some(Parameter::Text(text)) if text.is_empty() => Ok(None),
+            Some(Parameter::Text(text)) => Ok(Some(text.as_str().into())),
+            Some(_) => Err(DecodeError::Parameter {
+                name,
+                expected: "a text or a whole number from 0",
+            }),
+        }
+    }
+
     /// All names, in the order given.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
@@ -86,12 +132,21 @@ impl Parameters {
     }
 
     /// Refuses what asks for a part of the protocol that is not offered: to ignore it
-    /// would give a wrong answer.
+    /// would give a wrong answer. These are the parameters of an input or output.
     pub(crate) fn check_offered(&self) -> Result<(), DecodeError> {
-        const NOT_OFFERED: [(&str, &str); 7] = [
-            ("sequence_id", "the sequence extension"),
-            ("sequence_start", "the sequence extension"),
-            ("sequence_end", "the sequence extension"),
+        let mut names = SEQUENCE.into_iter();
+        match names.find(|name| self.value(name).is_some()) {
+            None => self.check_request(),
+            Some(parameter) => Err(DecodeError::Unsupported {
+                parameter,
+                extension: "the sequence extension for a single tensor",
+            }),
+        }
+    }
+
+    /// The same for the parameters of a whole request.
+    pub(crate) fn check_request(&self) -> Result<(), DecodeError> {
+        const NOT_OFFERED: [(&str, &str); 4] = [
             ("shared_memory_region", "the shared memory extension"),
             ("shared_memory_byte_size", "the shared memory extension"),
             ("shared_memory_offset", "the shared memory extension"),
@@ -254,6 +309,28 @@ mod tests {
     }
 
     #[test]
+    fn a_request_can_name_its_stream() {
+        let part = |begins, ends| Some(StreamPart { begins, ends });
+        let read = |json: &str| {
+            let parameters = read(json).unwrap();
+            assert!(parameters.args().is_empty());
+            (parameters.key().unwrap(), parameters.stream().unwrap())
+        };
+        assert_eq!(read(r#"{"key": "a"}"#), (Some("a".into()), None));
+        assert_eq!(
+            read(r#"{"sequence_id": 7, "sequence_start": true, "sequence_end": false}"#),
+            (Some("7".into()), part(true, false))
+        );
+        let both = read(r#"{"sequence_id": "b", "sequence_end": true, "key": 3}"#);
+        assert_eq!(both, (Some("3".into()), part(false, true)));
+        assert_eq!(read(r#"{"sequence_id": 0, "key": ""}"#), (None, None));
+        assert_eq!(read("{}"), (None, None));
+        let parameters: Parameters = serde_json::from_str(r#"{"key": -1}"#).unwrap();
+        let error = parameters.key().unwrap_err().to_string();
+        assert!(error.contains("a text or a whole number"), "{error}");
+    }
+
+    #[test]
     fn names_are_unique_and_few() {
         let error = read(r#"{"a": 1, "a": 2}"#).unwrap_err();
         assert!(error.contains("parameter \"a\" is given twice"), "{error}");
@@ -267,8 +344,8 @@ mod tests {
         let check = |json| read(json).unwrap().check_offered();
         assert_eq!(check(r#"{"priority": 3, "mine": "x"}"#), Ok(()));
         let error = check(r#"{"sequence_id": 3}"#).unwrap_err().to_string();
-        let expected =
-            "parameter \"sequence_id\": the sequence extension is not offered by this server";
+        let expected = "parameter \"sequence_id\": the sequence extension for a single tensor is not offered \
+             by this server";
         assert_eq!(error, expected);
         let error = check(r#"{"triton_x": 3}"#).unwrap_err().to_string();
         assert!(error.contains("are reserved"), "{error}");

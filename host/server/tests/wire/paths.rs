@@ -15,7 +15,7 @@ async fn the_server_says_what_it_is() {
         let expected = json!({
             "name": "consort",
             "version": env!("CARGO_PKG_VERSION"),
-            "extensions": ["binary_tensor_data", "model_configuration"],
+            "extensions": ["binary_tensor_data", "model_configuration", "sequence"],
         });
         assert_eq!(reply.ok(), expected);
     }

@@ -11,6 +11,7 @@ mod python;
 pub(crate) mod requirements;
 mod rust_target;
 pub(crate) mod tabular;
+pub(crate) mod voice_activity;
 mod wheel;
 
 use crate::failure::Failure;
@@ -54,6 +55,7 @@ pub(crate) fn run(
         python::environment(layout, progress)?;
         tabular::install(layout, progress)?;
         embeddings::install(layout, progress)?;
+        voice_activity::install(layout, progress)?;
     }
     guests::examples(layout, metadata, progress)?;
     if python_side == PythonSide::With {

@@ -328,6 +328,28 @@ pub(crate) const RAPIDOCR_FILES: &[Member] = &[
     },
 ];
 
+/// The version of the package that carries the model of the example `voice-activity`.
+pub(crate) const SILERO_VERSION: &str = "6.2.3";
+
+/// That package.
+pub(crate) const SILERO: Wheel = Wheel {
+    package: "silero-vad",
+    version: SILERO_VERSION,
+    file_name: "silero_vad-6.2.3-py3-none-any.whl",
+    sha256: "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+    tags: &["--platform=any", "--implementation=py", "--abi=none"],
+};
+
+/// The file of its graph for 16 kHz.
+pub(crate) const SILERO_GRAPH: &str = "silero_vad_16k_op15.onnx";
+
+/// What the example `voice-activity` needs of it.
+pub(crate) const SILERO_FILES: &[Member] = &[Member {
+    path: "silero_vad/data/silero_vad_16k_op15.onnx",
+    file_name: SILERO_GRAPH,
+    sha256: "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+}];
+
 /// The version of the package that carries the sentence model of the example `embeddings`.
 pub(crate) const MINILM_VERSION: &str = "0.1.0";
 

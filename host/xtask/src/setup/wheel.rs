@@ -126,7 +126,8 @@ fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::setup::pins::{
-        MAGIKA, MAGIKA_FILES, ONNX_RUNTIMES, OPENVINOS, RAPIDOCR, RAPIDOCR_FILES,
+        MAGIKA, MAGIKA_FILES, ONNX_RUNTIMES, OPENVINOS, RAPIDOCR, RAPIDOCR_FILES, SILERO,
+        SILERO_FILES,
     };
 
     fn layout(root: &Path) -> Layout {
@@ -221,7 +222,9 @@ mod tests {
     fn every_pin_is_a_whole_digest_and_names_its_version() {
         let onnx_runtimes = ONNX_RUNTIMES.iter().map(|one| one.wheel);
         let openvinos = OPENVINOS.iter().map(|one| one.wheel);
-        let wheels = onnx_runtimes.chain(openvinos).chain([MAGIKA, RAPIDOCR]);
+        let wheels = onnx_runtimes
+            .chain(openvinos)
+            .chain([MAGIKA, RAPIDOCR, SILERO]);
         for wheel in wheels {
             let start = format!("{}-{}-", wheel.package.replace('-', "_"), wheel.version);
             assert!(wheel.file_name.starts_with(&start), "{wheel:?}");
@@ -233,6 +236,7 @@ mod tests {
             .chain(libraries)
             .chain(MAGIKA_FILES)
             .chain(RAPIDOCR_FILES)
+            .chain(SILERO_FILES)
         {
             assert!(member.path.ends_with(member.file_name), "{member:?}");
             assert_eq!(member.sha256.len(), 64, "{member:?}");

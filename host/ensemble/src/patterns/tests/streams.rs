@@ -3,12 +3,12 @@
 use super::fake::{Fake, example, fake_of, metrics, spec, tell, tensors_of, told, value};
 use crate::Step;
 use crate::patterns::*;
-use consort_inference::{Call, Datatype, Example, FailureKind};
+use consort_inference::{Call, Datatype, Example, FailureKind, StreamPart};
 use futures_util::future::join;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Adds `x` to the sum so far; 13 fails.
+/// Adds `x` to the sum so far; 13 fails, 14 finds no room.
 fn summing() -> Arc<Fake> {
     let number = |name| spec(name, Datatype::Int64, &[1]);
     let (inputs, outputs) = (
@@ -20,6 +20,7 @@ fn summing() -> Arc<Fake> {
         let sum = x + value(tensors, "sum");
         match x {
             13 => Err(FailureKind::ModelFailed),
+            14 => Err(FailureKind::QueueFull),
             _ => Ok(tensors_of(&[("y", sum), ("next", sum)])),
         }
     }))
@@ -159,4 +160,38 @@ async fn who_waits_for_a_stream_waits_no_longer_than_its_deadline() {
     let second: Vec<String> = second.into_iter().map(tell).collect();
     assert_eq!(second, ["deadline_exceeded"]);
     assert_eq!(told(&step, rows("a3")).await, ["4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_asked_again_goes_back_with_what_follows_it() {
+    let body = summing();
+    let step = stateful(&body, 100);
+    let results = told(&step, rows("a1 a14 a2 b1 a3")).await;
+    let full = "queue_full";
+    assert_eq!(results, ["1", full, full, "1", full]);
+    assert_eq!(body.calls(), ["a b", "a"]);
+    assert_eq!(told(&step, rows("a5 a2 a3")).await, ["6", "8", "11"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_can_begin_and_end_its_streams() {
+    let step = stateful(&summing(), 100);
+    let part = async |text: &str, begins, ends| {
+        let call = Call {
+            stream: StreamPart { begins, ends },
+            ..Call::default()
+        };
+        let results = step.run(rows(text), call).await;
+        results.into_iter().map(tell).collect::<Vec<_>>()
+    };
+    assert_eq!(part("a1 a1", true, false).await, ["1", "2"]);
+    assert_eq!(part("a1 b1", false, false).await, ["3", "1"]);
+    assert_eq!(part("a5 a1", true, false).await, ["5", "6"], "begun anew");
+    assert_eq!(part("a1 a1", false, true).await, ["7", "8"]);
+    assert_eq!(step.keys(), 1, "only b is left");
+    assert_eq!(part("a1 b1", false, false).await, ["1", "2"]);
+    assert_eq!(part("b13", true, false).await, ["model_failed"]);
+    assert_eq!(part("b1", false, false).await, ["1"], "nothing of before");
+    assert_eq!(part("c1 d1", true, true).await, ["1", "1"]);
+    assert_eq!(step.keys(), 2);
 }
