@@ -75,11 +75,20 @@ pub fn padded(number: f32, padding: usize) -> Vec<u8> {
 /// What a tokens' model looks like: `input_ids` and `attention_mask` in, `doubled` (the ids
 /// twice) and `count` (of what the mask lets through) out.
 pub fn tokens() -> Vec<u8> {
+    tokens_of(node("Add", &["input_ids", "input_ids"], &["doubled"]))
+}
+
+/// Another version of it, in which `doubled` is the ids squared.
+pub fn squared_tokens() -> Vec<u8> {
+    tokens_of(node("Mul", &["input_ids", "input_ids"], &["doubled"]))
+}
+
+fn tokens_of(doubled: Message) -> Vec<u8> {
     let axes = constant("axes", INT64, &1i64.to_le_bytes());
     let keeps_no_axis = Message::new().text(1, "keepdims").int(3, 0).int(20, 2);
     let sum = node("ReduceSum", &["attention_mask", "axes"], &["count"]).message(5, keeps_no_axis);
     let graph = Message::new()
-        .message(1, node("Add", &["input_ids", "input_ids"], &["doubled"]))
+        .message(1, doubled)
         .message(1, sum)
         .text(2, "tokens")
         .message(5, axes)

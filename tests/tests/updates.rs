@@ -1,10 +1,12 @@
 //! A stream of updates beside the examples of `consort run`, and many models under a budget.
 
-use consort_tests::{Ran, consort, onnx, run};
+use consort_tests::{Ran, consort, onnx, run, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// A folder with a job: a manifest, models, rows.
 struct Place(tempfile::TempDir);
@@ -163,6 +165,106 @@ fn a_resumed_job_goes_on_with_the_version_it_had() {
     assert!((1000..1300).contains(&first), "{made_by:?}");
     assert!((1700..2300).contains(&second), "{made_by:?}");
     assert!((700..=1000).contains(&third), "{made_by:?}");
+}
+
+/// A job whose examples and updates come through pipes, as long as they stay open.
+struct Piped {
+    place: Place,
+    job: Child,
+    rows: ChildStdin,
+    sent: usize,
+}
+
+// === impl Piped ===
+
+impl Piped {
+    fn start() -> Self {
+        let place = Place::new(0);
+        let pipe = Command::new("mkfifo")
+            .arg(place.path("updates.pipe"))
+            .status();
+        assert!(pipe.unwrap().success());
+        let mut command = consort();
+        command.current_dir(place.0.path());
+        command.args([
+            "run",
+            "consort.toml",
+            "--input",
+            "-",
+            "--output",
+            "out.jsonl",
+        ]);
+        command.args(["--updates", "updates.pipe"]);
+        let piped = command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut job = piped.spawn().unwrap();
+        let (rows, sent) = (job.stdin.take().unwrap(), 0);
+        Self {
+            place,
+            job,
+            rows,
+            sent,
+        }
+    }
+
+    /// Sends an example and waits for its prediction: which version made it.
+    fn ask(&mut self) -> String {
+        writeln!(self.rows, "{}", json!({"key": self.sent, "x": self.sent})).unwrap();
+        self.sent += 1;
+        let mut out = String::new();
+        until(|| {
+            out = fs::read_to_string(self.place.path("out.jsonl")).unwrap_or_default();
+            out.ends_with('\n') && out.lines().count() == self.sent
+        });
+        let last: Value = serde_json::from_str(out.lines().next_back().unwrap()).unwrap();
+        last["model_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks until a version answers.
+    fn ask_until(&mut self, version: &str) {
+        until(|| self.ask() == version);
+    }
+
+    /// Ends the examples, and the job with them: what it said.
+    fn end(self) -> (Place, String) {
+        drop(self.rows);
+        let ran = self.job.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(0), "{said}");
+        (self.place, said)
+    }
+}
+
+#[test]
+fn updates_come_through_a_pipe_while_the_job_runs() {
+    let mut job = Piped::start();
+    job.place.model("two.onnx", 2.0);
+    job.place.model("three.onnx", 3.0);
+    // Nobody has opened the pipe, and the job does not wait for that.
+    assert_eq!(job.ask(), "add:1");
+    let pipe = job.place.path("updates.pipe");
+    let mut updates = fs::OpenOptions::new().write(true).open(pipe).unwrap();
+    assert_eq!(job.ask(), "add:1");
+    for version in ["two", "three"] {
+        let update = json!({"model": "add", "path": format!("{version}.onnx"), "version": version});
+        writeln!(updates, "{update}").unwrap();
+        job.ask_until(&format!("add:{version}"));
+    }
+    let sent = job.sent;
+    // The pipe is still open: what ends the job is the end of its examples.
+    let (place, said) = job.end();
+    assert_eq!(place.made_by(adds).values().sum::<usize>(), sent);
+    for words in ["line 1: add:two answers", "line 2: add:three answers"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    drop(updates);
+}
+
+#[test]
+fn a_pipe_that_nobody_opens_holds_no_job_up() {
+    let mut job = Piped::start();
+    assert_eq!(job.ask(), "add:1");
+    let (place, _) = job.end();
+    assert_eq!(place.made_by(adds).values().sum::<usize>(), 1);
 }
 
 #[test]

@@ -396,6 +396,8 @@ impl Row {
 mod tests {
     use super::*;
     use crate::{Config, Read};
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::{Condvar, Mutex};
 
     fn loader(config: &Config) -> (Arc<Loader>, tokio::sync::watch::Sender<bool>) {
         let files = FileTensors::new([("all", Read::All { bytes_max: 1 << 20 })]);
@@ -409,6 +411,25 @@ mod tests {
             Arc::default(),
         );
         (Arc::new(loader), switch)
+    }
+
+    /// Work that holds its thread until it is told to go on.
+    #[derive(Default)]
+    struct Held {
+        running: AtomicUsize,
+        running_max: AtomicUsize,
+        open: Mutex<bool>,
+        opened: Condvar,
+    }
+
+    impl Held {
+        fn work(&self) {
+            let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+            self.running_max.fetch_max(running, Ordering::SeqCst);
+            let open = self.open.lock().unwrap();
+            drop(self.opened.wait_while(open, |open| !*open).unwrap());
+            self.running.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     fn steps(paths: &[PathBuf]) -> Arc<Body> {
@@ -451,5 +472,32 @@ mod tests {
         assert!(tokio::time::timeout(early, &mut second).await.is_err());
         drop(first);
         assert!(second.await.unwrap().held.is_some());
+    }
+
+    #[tokio::test]
+    async fn no_more_threads_read_than_are_allowed() {
+        let (loader, _switch) = loader(&Config {
+            read_threads_max: 2,
+            ..Config::default()
+        });
+        let held = Arc::new(Held::default());
+        let works: Vec<_> = (0..6)
+            .map(|_| {
+                let (loader, held) = (loader.clone(), held.clone());
+                tokio::spawn(async move { loader.on_thread(move || held.work()).await })
+            })
+            .collect();
+        while held.running.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        // All six have asked for a thread by now, and none has given one back.
+        (0..100).for_each(|_| std::thread::yield_now());
+        tokio::task::yield_now().await;
+        *held.open.lock().unwrap() = true;
+        held.opened.notify_all();
+        for work in works {
+            work.await.unwrap().unwrap();
+        }
+        assert_eq!(held.running_max.load(Ordering::SeqCst), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Calls itself until the stack is full.
+//! Calls itself until the stack is full, or as often as a large number says.
 
 use consort_guests::MARK;
 use std::hint::black_box;
@@ -12,6 +12,18 @@ fn recurse(x: i64) -> i64 {
     }
 }
 
+/// Calls itself `x` times.
+fn count(x: i64) -> i64 {
+    match black_box(x) {
+        0 => 0,
+        x => 1 + black_box(count(x - 1)),
+    }
+}
+
 consort_guests::guest!(consort_guests::nothing, |x| {
-    Ok(if x == MARK { recurse(x) } else { x })
+    Ok(match x {
+        MARK => recurse(x),
+        1000.. => count(x),
+        _ => x,
+    })
 });

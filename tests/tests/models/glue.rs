@@ -1,6 +1,7 @@
 //! `handler =`: a guest in the role model-handler around a real model.
 
 use consort_tests::place::{Place, infer};
+use consort_tests::server::Server;
 use consort_tests::{guest, onnx};
 use serde_json::{Value, json};
 
@@ -83,6 +84,50 @@ fn lists_of_several_callers_share_a_run_over_http() {
     let (status, body) = infer(&server, "bert", &wrong);
     assert_eq!(status, 400, "{body}");
     assert!(body["error"].as_str().unwrap().contains("ids"), "{body}");
+}
+
+/// What the model behind the glue makes of 1, 2, 3, and which version says that it did.
+fn answered(server: &Server) -> (Value, String) {
+    let ids = json!([{"name": "ids", "datatype": "INT64", "shape": [1, 3], "data": [1, 2, 3]}]);
+    let (status, body) = infer(server, "bert", &json!({"inputs": ids}));
+    assert_eq!(status, 200, "{body}");
+    let mut outputs = body["outputs"].as_array().unwrap().iter();
+    let doubled = outputs.find(|output| output["name"] == "doubled").unwrap();
+    let made_by = body["parameters"]["model_id"].as_str().unwrap();
+    (doubled["data"].clone(), made_by.to_owned())
+}
+
+#[test]
+fn an_update_answers_through_the_glue() {
+    let glue = format!(
+        "[plugin.glue]\npath = {:?}\nmodels = [\"bert\"]\n",
+        guest("token_glue")
+    );
+    let place = Place::new(&format!(
+        "[server]\nadmin = true\n{glue}\
+         [model.bert]\npath = \"bert.onnx\"\nhandler = \"glue\"\nversion = \"3\"\n"
+    ));
+    place.write("bert.onnx", &onnx::tokens());
+    let server = place.serve();
+    let first = (json!([2, 4, 6]), "bert:3".to_owned());
+    assert_eq!(answered(&server), first);
+    let call = |call: &str| server.post(&format!("/v2/repository/models/bert/{call}"), "");
+
+    place.replace("bert.onnx", &onnx::squared_tokens());
+    let loaded = call("load");
+    assert_eq!(loaded.status, 200, "{}", loaded.text());
+    let version = loaded.json()["model_version"].as_str().unwrap().to_owned();
+    let second = (json!([1, 4, 9]), format!("bert:{version}"));
+    assert_eq!(answered(&server), second);
+
+    // A model that the glue cannot serve does not take the place of one that it can.
+    place.replace("bert.onnx", &onnx::plus(1.0));
+    let failed = call("load");
+    assert_eq!(failed.status, 500, "{}", failed.text());
+    assert_eq!(answered(&server), second);
+
+    assert_eq!(call("rollback").status, 200);
+    assert_eq!(answered(&server), first);
 }
 
 #[test]

@@ -311,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn more_time_is_more_trials_and_is_kept_to() {
+        let mut before = 0;
+        for time_ms in [50, 500, 5_000] {
+            let mut limits = limits(4);
+            limits.time_max = Duration::from_millis(time_ms);
+            // The larger the batch the better, so that only the time ends the climb.
+            let (_, tried, spent) = search(&limits, |n| 5.0 + 0.02 * n as f64, |_| 1.0);
+            assert!(tried.len() > before, "{tried:?} in {time_ms} ms");
+            assert!(spent <= limits.time_max * 2, "{spent:?} of {time_ms} ms");
+            before = tried.len();
+        }
+    }
+
+    #[test]
     fn one_trial_is_made_whatever_it_takes() {
         let (tuning, tried, _) = search(&limits(4), |n| 60_000.0 * n as f64, |_| 1.0);
         assert_eq!(short(&tuning), (1, 4, 1));

@@ -8,6 +8,8 @@ use consort_registry::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The file of that name as the version of that name.
 fn update(shop: &Workshop, file: &str, text: &str, version: &str) -> Update {
@@ -113,6 +115,40 @@ async fn the_old_version_answers_while_the_new_one_loads() {
     shop.seen.gate.open();
     updating.await.unwrap().unwrap();
     assert_eq!(ask(&model, 6).await, (2, "2".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_of_ten_seconds_delays_nobody() {
+    let shop = Workshop::new();
+    let model = shop.model("m", "1").await;
+    shop.seen.gate.shut();
+    let (updated, new) = (model.clone(), update(&shop, "n", "2 gate", "2"));
+    let updating = tokio::spawn(async move { updated.update(new).await });
+    shop.seen.gate.reached(1).await;
+    // The clock stands still but for these seconds, during which the load goes on.
+    for second in 0..10 {
+        let begin = Instant::now();
+        let calls = (1..=20).map(|call| {
+            let (model, x) = (model.clone(), 100 * second + call);
+            tokio::spawn(async move {
+                let call = Call {
+                    deadline: Some((begin + Duration::from_millis(1)).into_std()),
+                    ..Call::default()
+                };
+                let (results, id) = model.infer(vec![example(x)], call).await;
+                check(x, &results[0], &id)
+            })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            assert_eq!(call.await.unwrap(), (1, "1".to_owned()));
+        }
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        assert!(!updating.is_finished());
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    shop.seen.gate.open();
+    updating.await.unwrap().unwrap();
+    assert_eq!(ask(&model, 1).await, (2, "2".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
