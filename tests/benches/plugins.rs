@@ -78,9 +78,7 @@ fn pre_processor(runtime: &Runtime) {
         us(least)
     );
     let least = (function + least).as_secs_f64() / native_role.as_secs_f64();
-    println!(
-        "bench: features, copies and function / role native | {least:.1} ratio | goal - | ok"
-    );
+    println!("bench: features, copies and function / role native | {least:.1} ratio | goal - | ok");
 
     let wasm = prepared("examples/file-type/components/file_type_features.wasm");
     let sandbox = sandbox(None);

@@ -10,8 +10,7 @@ pub use config::{Category, CategoryType, Config, Input, Unknown};
 
 use consort_plugin_config::NumberType;
 use consort_sdk::{
-    Assets, Datatype, Description, Element, Error, Example, Outcome, Outputs, Plugin, Preprocess,
-    Tensor,
+    Assets, Datatype, Description, Element, Error, Example, Outcome, Plugin, Preprocess, Tensor,
 };
 
 /// The most characters of an unknown category that an error shows.

@@ -2,6 +2,7 @@
 //! flaws.
 
 use super::*;
+use consort_sdk::Outputs;
 use serde_json::{Value, json};
 
 /// What scikit-learn makes of rows.
