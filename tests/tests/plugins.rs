@@ -3,8 +3,9 @@
 
 use consort_tests::onnx;
 use consort_tests::place::{Place, infer};
-use consort_tests::shipped;
+use consort_tests::{root, shipped};
 use serde_json::{Value, json};
+use std::fs;
 
 /// The shipped plugin of that name, and more of its keys.
 fn plugin(name: &str, keys: &str) -> String {
@@ -260,6 +261,41 @@ fn the_best_come_first() {
     assert_eq!(outputs["index"], json!([1, 2]));
     let message = dead[0]["error"]["message"].as_str().unwrap();
     assert!(message.contains("the shape is FP32 [3]"), "{message}");
+}
+
+#[test]
+fn tokens_of_bpe_and_unigram() {
+    let fixtures = root().join("plugins/tokenizer/tests/fixtures");
+    let expected = fs::read_to_string(fixtures.join("expected.jsonl")).unwrap();
+    for rules in ["bpe", "unigram"] {
+        let path = fixtures.join(format!("{rules}.json"));
+        let keys = format!(
+            "config = {{ max_length = 64, outputs = [\"input_ids\"] }}\n\
+             assets = {{ \"tokenizer.json\" = {path:?} }}"
+        );
+        let cases = expected
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        let cases: Vec<Value> = cases
+            .filter(|case: &Value| case["rules"] == rules && case["max_length"] == 64)
+            .collect();
+        let text = |case: &Value| {
+            let times = case["times"].as_u64().unwrap() as usize;
+            json!({"text": case["text"].as_str().unwrap().repeat(times)})
+        };
+        let rows: Vec<Value> = cases.iter().map(text).collect();
+        let (predicted, dead) = alone("tokenizer", &keys).predicted("e", &lines(&rows));
+        assert!(dead.is_empty(), "{dead:?}");
+        assert_eq!(predicted.len(), cases.len());
+        for (line, case) in predicted.iter().zip(&cases) {
+            let ids = match &line["outputs"]["input_ids"] {
+                Value::Array(ids) => ids.clone(),
+                // One element is written without brackets.
+                id => vec![id.clone()],
+            };
+            assert_eq!(json!(ids), case["ids"], "{}", case["text"]);
+        }
+    }
 }
 
 #[test]
