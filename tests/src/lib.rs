@@ -33,11 +33,22 @@ pub fn prepared(path: impl AsRef<Path>) -> PathBuf {
 
 /// A guest component built for tests, by name.
 pub fn guest(name: &str) -> PathBuf {
-    let folder = match std::env::var_os("CONSORT_GUESTS") {
+    prepared(guests().join(format!("{name}.wasm")))
+}
+
+/// The component of a crate in `plugins`, by the name of its folder.
+pub fn shipped(name: &str) -> PathBuf {
+    let file = format!("consort_plugin_{}.wasm", name.replace('-', "_"));
+    // Cargo puts them into the folder above that of the guests.
+    let folder = guests().parent().map(Path::to_path_buf);
+    prepared(folder.unwrap_or_default().join(file))
+}
+
+fn guests() -> PathBuf {
+    match std::env::var_os("CONSORT_GUESTS") {
         Some(folder) => PathBuf::from(folder),
         None => root().join("target/wasm32-wasip2/guest/examples"),
-    };
-    prepared(folder.join(format!("{name}.wasm")))
+    }
 }
 
 /// The `consort` binary beside this test's own executable.

@@ -1,0 +1,167 @@
+//! The arithmetic, in double precision whatever comes in and goes out.
+
+use crate::config::Missing;
+use consort_plugin_config::{Column, Number};
+use std::fmt;
+
+/// What is done to each column.
+#[derive(Debug, Clone)]
+pub struct Scale {
+    mean: Column,
+    deviation: Column,
+    missing: Missing,
+}
+
+/// A number that nothing can be made of. It is said of an element of the input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ScaleError {
+    /// It is not a number.
+    Nan {
+        /// Which element it is.
+        at: usize,
+    },
+    /// It is infinite.
+    Infinite {
+        /// Which element it is.
+        at: usize,
+    },
+    /// What it would become is.
+    TooLarge {
+        /// Which element it is.
+        at: usize,
+        /// What it is.
+        number: f64,
+    },
+}
+
+/// A number that comes out.
+pub trait Rounded: Copy {
+    /// The nearest such number.
+    fn round(number: f64) -> Self;
+    /// Whether it is a number, and not infinite.
+    fn is_finite(self) -> bool;
+}
+
+impl Rounded for f32 {
+    fn round(number: f64) -> Self {
+        number as Self
+    }
+
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+}
+
+impl Rounded for f64 {
+    fn round(number: f64) -> Self {
+        number
+    }
+
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+}
+
+// === impl Scale ===
+
+impl Scale {
+    /// Takes off the mean and divides by the deviation.
+    pub fn new(mean: Option<Column>, deviation: Option<Column>, missing: Missing) -> Self {
+        Self {
+            mean: mean.unwrap_or(Column::All(0.0)),
+            deviation: deviation.unwrap_or(Column::All(1.0)),
+            missing,
+        }
+    }
+
+    /// Scales rows of so many columns, one after the other.
+    pub fn apply<T: Number, R: Rounded>(
+        &self,
+        numbers: &[T],
+        columns: usize,
+    ) -> Result<Vec<R>, ScaleError> {
+        let mut scaled = Vec::with_capacity(numbers.len());
+        match (&self.mean, &self.deviation) {
+            (Column::All(mean), Column::All(deviation)) => {
+                let numbers = numbers.iter();
+                scaled.extend(numbers.map(|number| R::round((number.to_f64() - mean) / deviation)));
+            }
+            (mean, deviation) => {
+                let (mean, deviation) = (mean.numbers(columns), deviation.numbers(columns));
+                for row in numbers.chunks(columns.max(1)) {
+                    let of_columns = row.iter().zip(&mean).zip(&deviation);
+                    scaled.extend(of_columns.map(|((number, mean), deviation)| {
+                        R::round((number.to_f64() - mean) / deviation)
+                    }));
+                }
+            }
+        }
+        // Rare, and so looked for at the end alone.
+        if !scaled.iter().all(|one| one.is_finite()) {
+            self.mend(numbers, columns, &mut scaled)?;
+        }
+        Ok(scaled)
+    }
+
+    /// Puts something in the place of numbers that are missing.
+    fn mend<T: Number, R: Rounded>(
+        &self,
+        numbers: &[T],
+        columns: usize,
+        scaled: &mut [R],
+    ) -> Result<(), ScaleError> {
+        let columns = columns.max(1);
+        let values = match &self.missing {
+            Missing::Value(values) => values.numbers(columns),
+            Missing::Error | Missing::Keep => Vec::new(),
+        };
+        let (mean, deviation) = (self.mean.numbers(columns), self.deviation.numbers(columns));
+        for (at, (number, scaled)) in numbers.iter().zip(scaled).enumerate() {
+            if scaled.is_finite() {
+                continue;
+            }
+            let mut number = number.to_f64();
+            if number.is_infinite() {
+                return Err(ScaleError::Infinite { at });
+            }
+            let column = at % columns;
+            if number.is_nan() {
+                match values.get(column) {
+                    Some(value) => number = *value,
+                    None if self.missing == Missing::Keep => continue,
+                    None => return Err(ScaleError::Nan { at }),
+                }
+            }
+            let (Some(mean), Some(deviation)) = (mean.get(column), deviation.get(column)) else {
+                continue;
+            };
+            *scaled = R::round((number - mean) / deviation);
+            if !scaled.is_finite() {
+                return Err(ScaleError::TooLarge { at, number });
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl ScaleError ===
+
+impl fmt::Display for ScaleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nan { at } => write!(
+                f,
+                "element {at} is NaN; a number is expected, or `missing` in the plugin's \
+                 configuration"
+            ),
+            Self::Infinite { at } => {
+                write!(f, "element {at} is infinite; a finite number is expected")
+            }
+            Self::TooLarge { at, number } => {
+                write!(f, "element {at} is {number:e}: too large to be scaled")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ScaleError {}
