@@ -169,6 +169,10 @@ impl Endpoint for Traced {
         self.inner.headers()
     }
 
+    fn keeps_state(&self) -> bool {
+        self.inner.keeps_state()
+    }
+
     fn infer(
         &self,
         examples: Vec<Example>,

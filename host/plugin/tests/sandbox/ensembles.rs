@@ -202,6 +202,7 @@ async fn what_the_caller_said_reaches_the_models() {
         keep_example: true,
         headers: [("x-user".into(), "ann".into())].into_iter().collect(),
         trace: Some(trace.clone()),
+        ..Call::default()
     };
     let example = Example {
         key: Some("order 17".into()),
