@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The guest as a plugin of its own name with these limits, and an ensemble `e` of it.
 fn plugin(name: &str, limits: &str) -> String {

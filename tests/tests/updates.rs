@@ -1,53 +1,50 @@
 //! A stream of updates beside the examples of `consort run`, and many models under a budget.
 
-use consort_tests::{Ran, consort, onnx, run, until};
+use consort_tests::place::Place;
+use consort_tests::{Ran, onnx, run, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// A folder with a job: a manifest, models, rows.
-struct Place(tempfile::TempDir);
+/// A job: a manifest, models, rows.
+struct Job(Place);
 
-// === impl Place ===
+// === impl Job ===
 
-impl Place {
+impl Job {
     /// With the model `add` in `add.onnx`, which adds 1, and `rows` rows.
     fn new(rows: usize) -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        place.model("add.onnx", 1.0);
         let model = "[model.add]\npath = \"add.onnx\"\nreplicas = 1\nthreads = 1\n";
-        place.write("consort.toml", format!("consort = 1\n{model}"));
-        let row = |row: usize| format!("{}\n", json!({"key": row, "x": row}));
-        place.write("rows.jsonl", (0..rows).map(row).collect::<String>());
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.path(name), content).unwrap();
+        let job = Self(Place::new(model));
+        job.model("add.onnx", 1.0);
+        job.rows((0..rows).map(|row| json!({"key": row, "x": row})));
+        job
     }
 
     fn model(&self, name: &str, number: f32) {
-        self.write(name, onnx::plus(number));
+        self.0.write(name, &onnx::plus(number));
     }
 
-    fn updates(&self, lines: &[Value]) {
-        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
-        self.write("updates.jsonl", lines.join("\n"));
+    fn rows(&self, rows: impl Iterator<Item = Value>) {
+        self.lines("rows.jsonl", rows);
+    }
+
+    fn updates(&self, updates: &[Value]) {
+        self.lines("updates.jsonl", updates.iter().cloned());
+    }
+
+    fn lines(&self, file: &str, lines: impl Iterator<Item = Value>) {
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        self.0.write(file, text.as_bytes());
     }
 
     /// Runs the job, with its stream of updates.
     fn run(&self, more: &[&str]) -> Ran {
-        let mut command = consort();
-        command.current_dir(self.0.path());
-        command.args(["run", "consort.toml", "--input", "rows.jsonl"]);
-        command.args(["--output", "out.jsonl", "--updates", "updates.jsonl"]);
+        let mut command = self.0.command("run");
+        command.args(["--input", "rows.jsonl", "--output", "out.jsonl"]);
+        command.args(["--updates", "updates.jsonl"]);
         run(command.args(["--metrics", "metrics.json"]).args(more))
     }
 
@@ -55,8 +52,7 @@ impl Place {
     /// against what it is expected to.
     fn made_by(&self, adds: impl Fn(&str) -> f64) -> BTreeMap<String, usize> {
         let mut made_by = BTreeMap::new();
-        for line in fs::read_to_string(self.path("out.jsonl")).unwrap().lines() {
-            let line: Value = serde_json::from_str(line).unwrap();
+        for line in self.0.lines("out.jsonl") {
             let version = line["model_id"].as_str().unwrap();
             let y = line["outputs"]["y"].as_f64().unwrap();
             assert_eq!(y, line["key"].as_f64().unwrap() + adds(version), "{line}");
@@ -66,12 +62,9 @@ impl Place {
     }
 
     fn metrics(&self) -> Value {
-        read(&self.path("metrics.json"))
+        let text = fs::read(self.0.path().join("metrics.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
     }
-}
-
-fn read(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// The versions that the tests use, by the number that each adds.
@@ -86,10 +79,10 @@ fn adds(version: &str) -> f64 {
 
 #[test]
 fn models_change_between_two_examples() {
-    let place = Place::new(4000);
-    place.model("two.onnx", 2.0);
-    place.model("three.onnx", 3.0);
-    place.updates(&[
+    let job = Job::new(4000);
+    job.model("two.onnx", 2.0);
+    job.model("three.onnx", 3.0);
+    job.updates(&[
         json!({"model": "add", "path": "two.onnx", "version": "two", "after": 1000}),
         json!({"model": "add", "path": "nowhere.onnx", "version": "x", "after": 2000}),
         json!({"model": "add", "path": "three.onnx", "sha256": "0".repeat(64), "after": 2000}),
@@ -98,9 +91,9 @@ fn models_change_between_two_examples() {
         json!({"model": "add", "path": "three.onnx", "model_id": "three", "after": 3000}),
         json!({"model": "add", "path": "two.onnx", "version": "late", "after": 1_000_000}),
     ]);
-    let ran = place.run(&[]);
+    let ran = job.run(&[]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let made_by = place.made_by(adds);
+    let made_by = job.made_by(adds);
     // Examples are let in by chunks, so that a few more may come before.
     let counts: Vec<usize> = made_by.values().copied().collect();
     let [first, third, second] = counts[..] else {
@@ -120,43 +113,43 @@ fn models_change_between_two_examples() {
     ] {
         assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
     }
-    let counters = &place.metrics()["counters"];
+    let counters = &job.metrics()["counters"];
     assert_eq!(counters["model_updates"], 2, "{counters}");
     assert_eq!(counters["model_updates_failed"], 4, "{counters}");
 }
 
 #[test]
 fn lines_that_are_there_come_before_the_first_example() {
-    let place = Place::new(300);
-    place.model("two.onnx", 2.0);
-    place.updates(&[json!({"model": "add", "path": "two.onnx", "version": "two"})]);
-    let ran = place.run(&[]);
+    let job = Job::new(300);
+    job.model("two.onnx", 2.0);
+    job.updates(&[json!({"model": "add", "path": "two.onnx", "version": "two"})]);
+    let ran = job.run(&[]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!(
-        place.made_by(adds),
+        job.made_by(adds),
         BTreeMap::from([("add:two".to_owned(), 300)])
     );
 }
 
 #[test]
 fn a_resumed_job_goes_on_with_the_version_it_had() {
-    let place = Place::new(4000);
-    place.model("two.onnx", 2.0);
-    place.model("three.onnx", 3.0);
-    place.updates(&[
+    let job = Job::new(4000);
+    job.model("two.onnx", 2.0);
+    job.model("three.onnx", 3.0);
+    job.updates(&[
         json!({"model": "add", "path": "two.onnx", "version": "two", "after": 1000}),
         json!({"model": "add", "path": "three.onnx", "version": "three", "after": 3000}),
     ]);
     // A row that is no example breaks the first run off.
-    let rows = fs::read_to_string(place.path("rows.jsonl")).unwrap();
+    let rows = fs::read_to_string(job.0.path().join("rows.jsonl")).unwrap();
     let mut lines: Vec<&str> = rows.lines().collect();
     lines[2000] = "{";
-    place.write("rows.jsonl", lines.join("\n"));
-    let ran = place.run(&["--resume", "--fail-fast"]);
+    job.0.write("rows.jsonl", lines.join("\n").as_bytes());
+    let ran = job.run(&["--resume", "--fail-fast"]);
     assert_eq!(ran.status, 3, "{}", ran.stderr);
-    let ran = place.run(&["--resume"]);
+    let ran = job.run(&["--resume"]);
     assert_eq!(ran.status, 1, "{}", ran.stderr);
-    let made_by = place.made_by(adds);
+    let made_by = job.made_by(adds);
     assert_eq!(made_by.values().sum::<usize>(), 3999, "{made_by:?}");
     let counts: Vec<usize> = made_by.values().copied().collect();
     let [first, third, second] = counts[..] else {
@@ -169,8 +162,8 @@ fn a_resumed_job_goes_on_with_the_version_it_had() {
 
 /// A job whose examples and updates come through pipes, as long as they stay open.
 struct Piped {
-    place: Place,
-    job: Child,
+    job: Job,
+    process: Child,
     rows: ChildStdin,
     sent: usize,
 }
@@ -179,28 +172,20 @@ struct Piped {
 
 impl Piped {
     fn start() -> Self {
-        let place = Place::new(0);
+        let job = Job::new(0);
         let pipe = Command::new("mkfifo")
-            .arg(place.path("updates.pipe"))
+            .arg(job.0.path().join("updates.pipe"))
             .status();
         assert!(pipe.unwrap().success());
-        let mut command = consort();
-        command.current_dir(place.0.path());
-        command.args([
-            "run",
-            "consort.toml",
-            "--input",
-            "-",
-            "--output",
-            "out.jsonl",
-        ]);
+        let mut command = job.0.command("run");
+        command.args(["--input", "-", "--output", "out.jsonl"]);
         command.args(["--updates", "updates.pipe"]);
         let piped = command.stdin(Stdio::piped()).stderr(Stdio::piped());
-        let mut job = piped.spawn().unwrap();
-        let (rows, sent) = (job.stdin.take().unwrap(), 0);
+        let mut process = piped.spawn().unwrap();
+        let (rows, sent) = (process.stdin.take().unwrap(), 0);
         Self {
-            place,
             job,
+            process,
             rows,
             sent,
         }
@@ -212,7 +197,7 @@ impl Piped {
         self.sent += 1;
         let mut out = String::new();
         until(|| {
-            out = fs::read_to_string(self.place.path("out.jsonl")).unwrap_or_default();
+            out = fs::read_to_string(self.job.0.path().join("out.jsonl")).unwrap_or_default();
             out.ends_with('\n') && out.lines().count() == self.sent
         });
         let last: Value = serde_json::from_str(out.lines().next_back().unwrap()).unwrap();
@@ -225,34 +210,34 @@ impl Piped {
     }
 
     /// Ends the examples, and the job with them: what it said.
-    fn end(self) -> (Place, String) {
+    fn end(self) -> (Job, String) {
         drop(self.rows);
-        let ran = self.job.wait_with_output().unwrap();
+        let ran = self.process.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert_eq!(ran.status.code(), Some(0), "{said}");
-        (self.place, said)
+        (self.job, said)
     }
 }
 
 #[test]
 fn updates_come_through_a_pipe_while_the_job_runs() {
-    let mut job = Piped::start();
-    job.place.model("two.onnx", 2.0);
-    job.place.model("three.onnx", 3.0);
+    let mut piped = Piped::start();
+    piped.job.model("two.onnx", 2.0);
+    piped.job.model("three.onnx", 3.0);
     // Nobody has opened the pipe, and the job does not wait for that.
-    assert_eq!(job.ask(), "add:1");
-    let pipe = job.place.path("updates.pipe");
+    assert_eq!(piped.ask(), "add:1");
+    let pipe = piped.job.0.path().join("updates.pipe");
     let mut updates = fs::OpenOptions::new().write(true).open(pipe).unwrap();
-    assert_eq!(job.ask(), "add:1");
+    assert_eq!(piped.ask(), "add:1");
     for version in ["two", "three"] {
         let update = json!({"model": "add", "path": format!("{version}.onnx"), "version": version});
         writeln!(updates, "{update}").unwrap();
-        job.ask_until(&format!("add:{version}"));
+        piped.ask_until(&format!("add:{version}"));
     }
-    let sent = job.sent;
+    let sent = piped.sent;
     // The pipe is still open: what ends the job is the end of its examples.
-    let (place, said) = job.end();
-    assert_eq!(place.made_by(adds).values().sum::<usize>(), sent);
+    let (job, said) = piped.end();
+    assert_eq!(job.made_by(adds).values().sum::<usize>(), sent);
     for words in ["line 1: add:two answers", "line 2: add:three answers"] {
         assert!(said.contains(words), "{words}: {said}");
     }
@@ -261,16 +246,16 @@ fn updates_come_through_a_pipe_while_the_job_runs() {
 
 #[test]
 fn a_pipe_that_nobody_opens_holds_no_job_up() {
-    let mut job = Piped::start();
-    assert_eq!(job.ask(), "add:1");
-    let (place, _) = job.end();
-    assert_eq!(place.made_by(adds).values().sum::<usize>(), 1);
+    let mut piped = Piped::start();
+    assert_eq!(piped.ask(), "add:1");
+    let (job, _) = piped.end();
+    assert_eq!(job.made_by(adds).values().sum::<usize>(), 1);
 }
 
 #[test]
 fn a_stream_must_be_there() {
-    let place = Place::new(1);
-    let ran = place.run(&[]);
+    let job = Job::new(1);
+    let ran = job.run(&[]);
     assert_eq!(ran.status, 2, "{}", ran.stderr);
     assert!(
         ran.stderr
@@ -278,20 +263,17 @@ fn a_stream_must_be_there() {
         "{}",
         ran.stderr
     );
-    assert!(!place.path("out.jsonl").exists());
+    assert!(!job.0.path().join("out.jsonl").exists());
 }
 
 #[test]
 fn many_models_under_a_budget() {
     const MODELS: usize = 60;
     const FILE_BYTES: usize = 20_000;
-    let place = Place::new(0);
-    let mut manifest = "consort = 1\n[registry]\nmodel_bytes_max = \"120 KiB\"\n".to_owned();
+    let mut manifest = "[registry]\nmodel_bytes_max = \"120 KiB\"\n".to_owned();
     let mut keys = Vec::new();
     for number in 0..MODELS {
         let file = format!("m{number}.onnx");
-        let bytes = onnx::padded(number as f32, FILE_BYTES);
-        place.write(&file, bytes);
         let pinned = if number == 3 { "pinned = true\n" } else { "" };
         manifest.push_str(&format!(
             "[model.m{number}]\npath = \"{file}\"\nreplicas = 1\nthreads = 1\n{pinned}"
@@ -302,24 +284,24 @@ fn many_models_under_a_budget() {
         "[model-map.all]\nkeys = {{ {} }}\n",
         keys.join(", ")
     ));
-    place.write("consort.toml", manifest);
+    let job = Job(Place::new(&manifest));
+    for number in 0..MODELS {
+        let bytes = onnx::padded(number as f32, FILE_BYTES);
+        job.0.write(&format!("m{number}.onnx"), &bytes);
+    }
     let row = |row: usize| json!({"key": format!("k{}", row * 7 % MODELS), "x": row});
-    let rows: Vec<String> = (0..3 * MODELS)
-        .map(|index| row(index).to_string())
-        .collect();
-    place.write("rows.jsonl", rows.join("\n"));
-    place.updates(&[]);
-    let ran = place.run(&["--ensemble", "all", "--ordered"]);
+    job.rows((0..3 * MODELS).map(row));
+    job.updates(&[]);
+    let ran = job.run(&["--ensemble", "all", "--ordered"]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let out = fs::read_to_string(place.path("out.jsonl")).unwrap();
-    assert_eq!(out.lines().count(), 3 * MODELS);
-    for (row, line) in out.lines().enumerate() {
-        let line: Value = serde_json::from_str(line).unwrap();
+    let out = job.0.lines("out.jsonl");
+    assert_eq!(out.len(), 3 * MODELS);
+    for (row, line) in out.iter().enumerate() {
         let number = row * 7 % MODELS;
         assert_eq!(line["model_id"], format!("m{number}:1"), "{line}");
         assert_eq!(line["outputs"]["y"], (row + number) as f64, "{line}");
     }
-    let families = &place.metrics()["families"];
+    let families = &job.metrics()["families"];
     let value = |name: &str| families[name][0]["value"].as_u64().unwrap();
     assert_eq!(value("consort_models_on_demand_max_bytes"), 120 << 10);
     assert!(value("consort_models_on_demand_bytes") <= 120 << 10);
@@ -330,14 +312,11 @@ fn many_models_under_a_budget() {
     );
 
     // Each of them is served under its own name, too.
-    let rows: Vec<String> = (0..5)
-        .map(|row| json!({"key": row, "x": row}).to_string())
-        .collect();
-    place.write("rows.jsonl", rows.join("\n"));
-    let ran = place.run(&["--ensemble", "m59", "--ordered"]);
+    job.rows((0..5).map(|row| json!({"key": row, "x": row})));
+    let ran = job.run(&["--ensemble", "m59", "--ordered"]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!(
-        place.made_by(|_| 59.0),
+        job.made_by(|_| 59.0),
         BTreeMap::from([("m59:1".to_owned(), 5)])
     );
 }

@@ -28,7 +28,7 @@ fn an_ensemble_takes_and_gives_what_it_says() {
     let keys = "[ensemble.e]\ninputs = [\"more\", \"x\"]\n";
     let told = |outputs: &str| {
         let place = place(&format!("{keys}{outputs}{STEPS}"));
-        let (predicted, dead) = place.predicted("e", &[line.clone()]);
+        let (predicted, dead) = place.predicted("e", std::slice::from_ref(&line));
         assert!(dead.is_empty(), "{dead:?}");
         predicted[0]["outputs"].clone()
     };

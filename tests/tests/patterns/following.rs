@@ -5,7 +5,8 @@ use consort_tests::place::{Place, infer, metric, numbers};
 use consort_tests::server::Server;
 use consort_tests::{guest, until};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[test]
 fn a_shadow_changes_nothing_and_a_fallback_waits_for_a_failure() {

@@ -12,15 +12,14 @@ use crate::protocol::{DecodeError, IndexQuery, LoadQuery, ModelIndexEntry, Reloa
 use crate::refusal::Refusal;
 use crate::status::Code;
 use crate::{Answering, Repository, RepositoryError};
-use axum::body::Body;
-use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The body of a request about the repository.
+/// The longest body of a request about the repository.
 const QUERY_BYTES_MAX: usize = 4 << 10;
 
 /// The model of `/v2/repository/models/{model}/...`, and what may change it.
@@ -29,13 +28,14 @@ pub(super) struct Subject {
     model: String,
 }
 
+/// The body of a request about the repository, read within its limits.
+pub(super) struct Query(Bytes);
+
 /// `POST /v2/repository/index`
 pub(super) async fn index(
     State(app): State<Arc<App>>,
-    request: Request,
+    Query(body): Query,
 ) -> Result<Response, Refusal> {
-    let (parts, mut body) = request.into_parts();
-    let body = query(&app, &parts, &mut body).await?;
     let query = if body.is_empty() {
         IndexQuery::default()
     } else {
@@ -52,52 +52,31 @@ pub(super) async fn index(
 
 /// `POST /v2/repository/models/M/load`
 pub(super) async fn load(
-    State(app): State<Arc<App>>,
-    subject: Subject,
-    request: Request,
+    Subject { repository, model }: Subject,
+    Query(body): Query,
 ) -> Result<Response, Refusal> {
-    let (parts, mut body) = request.into_parts();
-    let body = query(&app, &parts, &mut body).await?;
     let wish = LoadQuery::read(&body)?;
-    let Subject { repository, model } = subject;
     let loaded = to_the_end(async move { repository.load(&model, wish).await });
     answering(loaded.await?)
 }
 
 /// `POST /v2/repository/models/M/unload`
 pub(super) async fn unload(
-    State(app): State<Arc<App>>,
-    subject: Subject,
-    request: Request,
+    Subject { repository, model }: Subject,
+    Query(body): Query,
 ) -> Result<Response, Refusal> {
-    let (parts, mut body) = request.into_parts();
-    let body = query(&app, &parts, &mut body).await?;
     LoadQuery::check_unload(&body)?;
-    let Subject { repository, model } = subject;
     to_the_end(async move { repository.unload(&model).await }).await?;
     Ok(respond::empty())
 }
 
 /// `POST /v2/repository/models/M/rollback`, which is Consort's own.
 pub(super) async fn rollback(
-    State(app): State<Arc<App>>,
-    subject: Subject,
-    request: Request,
+    Subject { repository, model }: Subject,
+    _: Query,
 ) -> Result<Response, Refusal> {
-    let (parts, mut body) = request.into_parts();
-    query(&app, &parts, &mut body).await?;
-    let Subject { repository, model } = subject;
     let back = to_the_end(async move { repository.rollback(&model).await });
     answering(back.await?)
-}
-
-async fn query(app: &App, parts: &Parts, body: &mut Body) -> Result<Bytes, Refusal> {
-    let mut charge = app.admission.charge();
-    let limits = BodyLimits {
-        bytes_max: QUERY_BYTES_MAX,
-        deadline: Instant::now() + app.config.request_timeout,
-    };
-    body::collect(&parts.headers, body, limits, &mut charge).await
 }
 
 /// Sees a call to its end, whether or not somebody waits for it.
@@ -134,6 +113,23 @@ impl FromRequestParts<Arc<App>> for Subject {
         let model = params.iter().find(|(name, _)| *name == "model");
         let model = model.map_or_else(String::new, |(_, value)| value.to_owned());
         Ok(Self { repository, model })
+    }
+}
+
+// === impl Query ===
+
+impl FromRequest<Arc<App>> for Query {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refusal> {
+        let (parts, mut body) = request.into_parts();
+        let mut charge = app.admission.charge();
+        let limits = BodyLimits {
+            bytes_max: QUERY_BYTES_MAX,
+            deadline: Instant::now() + app.config.request_timeout,
+        };
+        let bytes = body::collect(&parts.headers, &mut body, limits, &mut charge).await?;
+        Ok(Self(bytes))
     }
 }
 
