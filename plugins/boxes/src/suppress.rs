@@ -37,13 +37,25 @@ pub fn suppress(
 
 /// What both cover, of what they cover together.
 fn overlap(one: &Upright, other: &Upright) -> f32 {
-    let [left, top] = [one[0].max(other[0]), one[1].max(other[1])];
-    let [right, bottom] = [one[2].min(other[2]), one[3].min(other[3])];
-    let both = (right - left).max(0.0) * (bottom - top).max(0.0);
-    let area =
-        |[left, top, right, bottom]: &Upright| (right - left).max(0.0) * (bottom - top).max(0.0);
+    let [left, top] = [larger(one[0], other[0]), larger(one[1], other[1])];
+    let [right, bottom] = [smaller(one[2], other[2]), smaller(one[3], other[3])];
+    let both = area(&[left, top, right, bottom]);
     let together = area(one) + area(other) - both;
     if together > 0.0 { both / together } else { 0.0 }
+}
+
+fn area([left, top, right, bottom]: &Upright) -> f32 {
+    larger(right - left, 0.0) * larger(bottom - top, 0.0)
+}
+
+/// As `f32::max`, which has no instruction in WebAssembly and is a call there.
+fn larger(one: f32, other: f32) -> f32 {
+    if one > other { one } else { other }
+}
+
+/// As `f32::min`.
+fn smaller(one: f32, other: f32) -> f32 {
+    if one < other { one } else { other }
 }
 
 #[cfg(test)]
