@@ -133,16 +133,17 @@ fn has_space_to_collapse(text: &str) -> bool {
 
 /// The text with one space wherever there is white space.
 fn collapsed(text: &str) -> String {
-    let mut after_space = false;
     let mut collapsed = String::with_capacity(text.len());
-    for letter in text.chars() {
-        let is_space = letter.is_whitespace();
-        match is_space {
-            true if after_space => {}
-            true => collapsed.push(' '),
-            false => collapsed.push(letter),
+    let mut after_space = false;
+    for (at, word) in text.split(char::is_whitespace).enumerate() {
+        if at > 0 && !after_space {
+            collapsed.push(' ');
+            after_space = true;
         }
-        after_space = is_space;
+        if !word.is_empty() {
+            collapsed.push_str(word);
+            after_space = false;
+        }
     }
     collapsed
 }
