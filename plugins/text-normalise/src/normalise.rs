@@ -102,7 +102,7 @@ impl Normaliser {
             text = with(text, |text| config.form.apply(text));
         }
         if config.strip_accents {
-            text = with(text, |text| config.form.without_accents(text));
+            text = Cow::Owned(config.form.without_accents(&text));
         }
         text
     }
@@ -133,16 +133,17 @@ fn has_space_to_collapse(text: &str) -> bool {
 
 /// The text with one space wherever there is white space.
 fn collapsed(text: &str) -> String {
-    let mut after_space = false;
     let mut collapsed = String::with_capacity(text.len());
-    for letter in text.chars() {
-        let is_space = letter.is_whitespace();
-        match is_space {
-            true if after_space => {}
-            true => collapsed.push(' '),
-            false => collapsed.push(letter),
+    let mut after_space = false;
+    for (at, word) in text.split(char::is_whitespace).enumerate() {
+        if at > 0 && !after_space {
+            collapsed.push(' ');
+            after_space = true;
         }
-        after_space = is_space;
+        if !word.is_empty() {
+            collapsed.push_str(word);
+            after_space = false;
+        }
     }
     collapsed
 }
@@ -159,26 +160,56 @@ fn trimmed(mut text: String) -> String {
 impl Form {
     /// The text in this form, if it is not known to be in it.
     fn apply(self, text: &str) -> Option<String> {
-        let (is_in_form, normalise): (IsNormalized, fn(&str) -> String) = match self {
+        let is_in_form = match self {
             Self::None => return None,
-            Self::Nfc => (is_nfc_quick(text.chars()), |text| text.nfc().collect()),
-            Self::Nfkc => (is_nfkc_quick(text.chars()), |text| text.nfkc().collect()),
-            Self::Nfd => (is_nfd_quick(text.chars()), |text| text.nfd().collect()),
-            Self::Nfkd => (is_nfkd_quick(text.chars()), |text| text.nfkd().collect()),
+            Self::Nfc => is_nfc_quick(text.chars()),
+            Self::Nfkc => is_nfkc_quick(text.chars()),
+            Self::Nfd => is_nfd_quick(text.chars()),
+            Self::Nfkd => is_nfkd_quick(text.chars()),
         };
-        (is_in_form != IsNormalized::Yes).then(|| normalise(text))
+        (is_in_form != IsNormalized::Yes).then(|| {
+            in_parts(text, |part, normal| match self {
+                Self::None => normal.push_str(part),
+                Self::Nfc => normal.extend(part.nfc()),
+                Self::Nfkc => normal.extend(part.nfkc()),
+                Self::Nfd => normal.extend(part.nfd()),
+                Self::Nfkd => normal.extend(part.nfkd()),
+            })
+        })
     }
 
     /// The text taken apart, without marks that combine, and put together again where the
     /// form is not one of texts taken apart.
-    fn without_accents(self, text: &str) -> Option<String> {
-        let is_letter = |letter: &char| canonical_combining_class(*letter) == 0;
-        let letters = |text: &str| text.nfd().filter(is_letter).collect::<String>();
-        Some(match self {
-            Self::None | Self::Nfc | Self::Nfkc => text.nfd().filter(is_letter).nfc().collect(),
-            Self::Nfd | Self::Nfkd => letters(text),
+    fn without_accents(self, text: &str) -> String {
+        in_parts(text, |part, plain| {
+            let letters = part
+                .nfd()
+                .filter(|letter| canonical_combining_class(*letter) == 0);
+            match self {
+                Self::None | Self::Nfc | Self::Nfkc => plain.extend(letters.nfc()),
+                Self::Nfd | Self::Nfkd => plain.extend(letters),
+            }
         })
     }
+}
+
+/// Does something to the parts of a text that are not ASCII, each with the letter before it: a
+/// mark may combine with that one. Nothing combines with the letter of ASCII that follows, and
+/// what lies between two of them is as it is in every form.
+fn in_parts(text: &str, mut change: impl FnMut(&str, &mut String)) -> String {
+    let mut changed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !byte.is_ascii()) {
+        let (plain, part) = rest.split_at(at.saturating_sub(1));
+        changed.push_str(plain);
+        let start = at - plain.len();
+        let end = part.bytes().skip(start).position(|byte| byte.is_ascii());
+        let (part, after) = part.split_at(end.map_or(part.len(), |end| start + end));
+        change(part, &mut changed);
+        rest = after;
+    }
+    changed.push_str(rest);
+    changed
 }
 
 // === impl TextError ===
