@@ -15,10 +15,10 @@ pub(super) fn json(title: &Title<'_>, spans: &[Span]) -> Value {
     let us = |time: Instant| time.saturating_duration_since(first.begin).as_secs_f64() * 1e6;
     let events = spans.iter().zip(lanes(spans)).map(|(span, lane)| {
         let end = end(spans, span);
-        let mut args = json!({"detail": span.detail});
-        if span.end.is_none() {
-            args["abandoned"] = Value::Bool(true);
-        }
+        let args = match span.end {
+            Some(_) => json!({"detail": span.detail}),
+            None => json!({"detail": span.detail, "abandoned": true}),
+        };
         json!({
             "name": &*span.name,
             "cat": span.kind,
