@@ -86,6 +86,12 @@ pub fn consort() -> Command {
     command
 }
 
+/// Lets time pass for another process, whose clock no test can move.
+#[expect(clippy::disallowed_methods, reason = "another process's time")]
+pub fn pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Waits for a condition that the system under test brings about, and fails when it does
 /// not within a minute.
 pub fn until(mut condition: impl FnMut() -> bool) {

@@ -2,8 +2,8 @@
 
 use consort_tests::onnx::{plus, summing};
 use consort_tests::place::{Place, infer, numbers};
-use consort_tests::run;
 use consort_tests::server::Server;
+use consort_tests::{pass, run};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ fn a_stream_that_is_idle_begins_anew() {
     let server = place.serve();
     let key = || json!({"key": "a"});
     assert_eq!(sums(&server, "sum", &[1.0, 1.0], key()), json!([1.0, 2.0]));
-    std::thread::sleep(Duration::from_millis(400));
+    pass(Duration::from_millis(400));
     assert_eq!(sums(&server, "sum", &[1.0], key()), json!([1.0]));
 }
 

@@ -4,7 +4,7 @@
 use consort_tests::place::{Place, infer};
 use consort_tests::python::python;
 use consort_tests::server::Server;
-use consort_tests::{Ran, consort, prepared, root, run};
+use consort_tests::{Ran, consort, pass, prepared, root, run};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -212,18 +212,23 @@ fn two_streams_over_http_and_what_is_refused_changes_neither() {
 #[test]
 fn an_idle_stream_begins_anew() {
     let model = prepared("examples/voice-activity/model/model.onnx");
-    let place = Place::new(&format!(
-        "[model.vad]\npath = {model:?}\nstate = {{ state = \"stateN\", context = \"contextN\" }}\n\
-         state_idle_ms = 200\n"
-    ));
-    let server = place.serve();
+    let place = |idle: &str| {
+        Place::new(&format!(
+            "[model.vad]\npath = {model:?}\n\
+             state = {{ state = \"stateN\", context = \"contextN\" }}\n{idle}"
+        ))
+    };
     let chunks = &streams(&recorded())["kitchen"][17..22];
-    let key = || json!({"key": "kitchen"});
-    let fresh = asked(&server, chunks, key());
-    std::thread::sleep(Duration::from_millis(300));
-    let again = asked(&server, chunks, key());
+    let twice = |place: &Place| {
+        let server = place.serve();
+        let key = || json!({"key": "kitchen"});
+        let first = asked(&server, chunks, key());
+        pass(Duration::from_millis(300));
+        (first, asked(&server, chunks, key()))
+    };
+    let (fresh, again) = twice(&place("state_idle_ms = 200\n"));
     same(&again, &fresh);
-    let going_on = asked(&server, chunks, key());
+    let (_, going_on) = twice(&place(""));
     assert!(
         (going_on[0] - fresh[0]).abs() > 0.1,
         "{going_on:?} {fresh:?}"

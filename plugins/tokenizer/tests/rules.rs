@@ -1,11 +1,7 @@
 //! Rules of other kinds than WordPiece: BPE on bytes and Unigram, against the tokens that
 //! `reference/make.py` wrote with the package tokenizers.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first error"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first error")]
 
 use consort_plugin_tokenizer::Tokenize;
 use consort_sdk::{Assets, Error, Example, Outcome, Plugin, Preprocess, Tensor};
