@@ -105,8 +105,13 @@ impl Assembly<'_> {
             let Ok(name) = entry.name.parse::<ModelName>() else {
                 continue;
             };
+            let mut batching = configs::batching(entry, &self.file.manifest.tenants);
+            if entry.replicas.fixed().is_none() {
+                // As many batches through the glue as the model was found to run at a time.
+                batching.replicas = model.current().batcher().replicas();
+            }
             let config = ModelConfig {
-                batching: configs::batching(entry, &self.file.manifest.tenants),
+                batching,
                 warm_up: configs::warm_up(self.file, entry),
                 update_check: configs::update_check(entry),
                 ..ModelConfig::new(name, entry.version.as_str(), Source::Remote)
