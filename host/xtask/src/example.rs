@@ -195,7 +195,7 @@ pub(crate) fn run(layout: &Layout, metadata: &Metadata, name: &str) -> Result<()
         .next
         .replace("{consort}", &layout.shown(&consort))
         .replace("{manifest}", &manifest);
-    print!("What to try next:\n\n{words}");
+    print!("What to try next:\n\n  {words}");
     println!("  what it is made of\n     examples/{name}/README.md");
     Ok(())
 }
