@@ -12,6 +12,7 @@ pub mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// The top of the repository.
@@ -78,12 +79,29 @@ pub fn consort() -> Command {
             prepared(".setup/onnxruntime-1.32.0/lib/libonnxruntime.so.1.32.0"),
         );
     }
-    command.env("CONSORT_CACHE_DIR", root().join("target/consort-cache"));
+    command.env("CONSORT_CACHE_DIR", shared_cache());
     command.env_remove("CONSORT_LOG");
     // The binary itself must forbid ONNX Runtime's telemetry: the library is not loaded
     // otherwise.
     command.env_remove("ORT_DISABLE_TELEMETRY");
     command
+}
+
+/// The compile cache of all tests, private as `consort` asks for: a copy of the target folder
+/// may have lost its mode.
+fn shared_cache() -> &'static Path {
+    static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = root().join("target/consort-cache");
+        std::fs::create_dir_all(&folder).expect("the target folder can be written to");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let private = std::fs::Permissions::from_mode(0o700);
+            std::fs::set_permissions(&folder, private).expect("the folder is ours");
+        }
+        folder
+    });
+    &CACHE
 }
 
 /// Lets time pass for another process, whose clock no test can move.

@@ -144,8 +144,9 @@ impl Assembly<'_> {
         match Sandbox::new(config, &mut self.telemetry.registry) {
             Ok(sandbox) => {
                 if let Some(problem) = sandbox.cache_problem() {
-                    self.notes
-                        .push(format!("compiled plugins are not kept: {problem}"));
+                    self.notes.push(format!(
+                        "compiled plugins are not kept, each start compiles anew: {problem}"
+                    ));
                 }
                 Some(sandbox)
             }

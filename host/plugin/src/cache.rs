@@ -50,7 +50,7 @@ pub enum CacheProblem {
     NotOurs(PathBuf),
     /// Others may enter it.
     #[error(
-        "the cache folder {} has mode {mode:o}: others could put code there; run `chmod 700` on \
+        "the cache folder {} has mode {mode:o}, so that others may enter it; run `chmod 700` on \
          it or name another",
         folder.display()
     )]

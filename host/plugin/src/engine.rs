@@ -120,12 +120,6 @@ impl Sandbox {
                 Err(problem) => (None, Some(problem)),
             },
         };
-        if let Some(problem) = &cache_problem {
-            tracing::warn!(
-                target: "consort::plugin",
-                "compiled plugins are not cached, each start compiles anew: {problem}"
-            );
-        }
         let pool = Pool::new(
             config.instances_max,
             config.idle_instances_max.min(config.instances_max),

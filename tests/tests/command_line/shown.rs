@@ -108,13 +108,14 @@ fn a_bar_is_drawn_on_a_terminal_only() {
     place.sizes(1..=30);
     let arguments = ["--input", "sizes", "--output", "out"];
     const ESCAPE: char = '\u{1b}';
+    const CLEARED_LINE: &str = "\u{1b}[2K";
     let ran = on_a_terminal(&place, &arguments);
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     says(&ran.stdout, &["examples, ", "/s", "predictions"]);
-    assert!(ran.stdout.contains(ESCAPE), "{}", ran.stdout);
+    assert!(ran.stdout.contains(CLEARED_LINE), "{}", ran.stdout);
 
     let ran = on_a_terminal(&place, &[&arguments[..], &["--no-progress"]].concat());
-    assert!(!ran.stdout.contains(ESCAPE), "{:?}", ran.stdout);
+    assert!(!ran.stdout.contains(CLEARED_LINE), "{:?}", ran.stdout);
     says(&ran.stdout, &["predictions"]);
 
     let ran = place.run(&arguments);
