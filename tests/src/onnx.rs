@@ -52,17 +52,25 @@ pub fn twice() -> Vec<u8> {
 /// A sum that goes on: `y = x + sum + number` and `next`, the same again, one FP32 number a
 /// row each. `rows` is the first axis of all, and `length` the other one of `sum`.
 pub fn summing(number: f32, rows: Option<u64>, length: Option<u64>) -> Vec<u8> {
-    let weight = constant("number", FP32, &number.to_le_bytes());
+    summing_of(FP32, &number.to_le_bytes(), rows, length)
+}
+
+/// [`summing`] of INT64 numbers.
+pub fn summing_whole(number: i64) -> Vec<u8> {
+    summing_of(INT64, &number.to_le_bytes(), None, Some(1))
+}
+
+fn summing_of(datatype: u64, number: &[u8], rows: Option<u64>, length: Option<u64>) -> Vec<u8> {
     let graph = Message::new()
         .message(1, node("Add", &["x", "number"], &["more"]))
         .message(1, node("Add", &["more", "sum"], &["y"]))
         .message(1, node("Identity", &["y"], &["next"]))
         .text(2, "summing")
-        .message(5, weight)
-        .message(11, value("x", FP32, &[rows, Some(1)]))
-        .message(11, value("sum", FP32, &[rows, length]))
-        .message(12, value("y", FP32, &[rows, Some(1)]))
-        .message(12, value("next", FP32, &[rows, Some(1)]));
+        .message(5, constant("number", datatype, number))
+        .message(11, value("x", datatype, &[rows, Some(1)]))
+        .message(11, value("sum", datatype, &[rows, length]))
+        .message(12, value("y", datatype, &[rows, Some(1)]))
+        .message(12, value("next", datatype, &[rows, Some(1)]));
     model(graph)
 }
 

@@ -62,6 +62,36 @@ fn a_step_tells_its_arguments() {
     assert_eq!(x("args = { what = \"passes on\" }\n"), 3);
 }
 
+#[test]
+fn arms_are_told_that_an_ensemble_in_code_took() {
+    let step = "role = \"postprocess\"\n";
+    let place = Place::new(&format!(
+        "[plugin.identity]\npath = {:?}\n\
+         [[ensemble.left.step]]\nplugin = \"identity\"\n{step}\
+         [[ensemble.right.step]]\nplugin = \"identity\"\n{step}\
+         [[ensemble.a.step]]\nname = \"way\"\nsplit = {{ left = 1, right = 1 }}\n\
+         sticky = \"key\"\n\
+         [plugin.code]\npath = {:?}\nconfig = \"passes on\"\nmodels = [\"a\"]\n\
+         [[ensemble.e.step]]\nplugin = \"code\"\n",
+        guest("identity"),
+        guest("code_ensemble"),
+    ));
+    let lines: Vec<_> = (0..40).map(line).collect();
+    let arms = |ensemble: &str| {
+        let (mut predicted, dead) = place.predicted(ensemble, &lines);
+        assert!(dead.is_empty(), "{dead:?}");
+        predicted.sort_by_key(|line| line["key"].to_string());
+        let arms = predicted.iter().map(|line| line["arms"]["way"].clone());
+        arms.collect::<Vec<_>>()
+    };
+    let direct = arms("a");
+    assert!(
+        direct.contains(&"left".into()) && direct.contains(&"right".into()),
+        "{direct:?}"
+    );
+    assert_eq!(arms("e"), direct);
+}
+
 /// The `SETTINGS_MAX_CONCURRENT_STREAMS` that a server begins a connection with.
 fn streams_max(address: SocketAddr) -> u32 {
     const SETTINGS: u8 = 4;

@@ -1,9 +1,9 @@
 //! States of streams: `state` of a model, over HTTP, in jobs, and while models change.
 
-use consort_tests::onnx::{plus, summing};
+use consort_tests::onnx::{plus, summing, summing_whole};
 use consort_tests::place::{Place, infer, numbers};
 use consort_tests::server::Server;
-use consort_tests::{pass, run};
+use consort_tests::{guest, pass, run};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -114,6 +114,40 @@ fn clients_name_begin_and_end_their_streams() {
     assert_eq!(status, 501, "{body}");
     let (status, body) = asked(&server, "plain", &[1.0], json!({"key": "any"}));
     assert_eq!(status, 200, "{body}");
+}
+
+/// The guest calls the model by itself; where its stream begins and ends is what its caller says.
+#[test]
+fn streams_go_through_an_ensemble_in_code() {
+    let place = Place::new(&format!(
+        "[model.sum]\npath = \"sum.onnx\"\nstate = {{ sum = \"next\" }}\n\
+         [[ensemble.a.step]]\nmodel = \"sum\"\noutputs = {{ y = \"x\" }}\n\
+         [plugin.code]\npath = {:?}\nconfig = \"passes on\"\nmodels = [\"a\"]\n\
+         [[ensemble.e.step]]\nplugin = \"code\"\n",
+        guest("code_ensemble"),
+    ));
+    place.write("sum.onnx", &summing_whole(0));
+    let server = place.serve();
+    let config = server.get("/v2/models/e/config").json();
+    assert_eq!(config["sequence_batching"], json!({}));
+    let sent = |numbers: &[i64], parameters: Value| {
+        let shape = [numbers.len(), 1];
+        let x = json!({"name": "x", "datatype": "INT64", "shape": shape, "data": numbers});
+        let (status, body) = infer(
+            &server,
+            "e",
+            &json!({"inputs": [x], "parameters": parameters}),
+        );
+        assert_eq!(status, 200, "{body}");
+        body["outputs"][0]["data"].clone()
+    };
+    let part = |begins: bool, ends: bool| json!({"sequence_id": 7, "sequence_start": begins, "sequence_end": ends});
+    assert_eq!(sent(&[1, 2, 3], part(true, false)), json!([1, 3, 6]));
+    assert_eq!(sent(&[4], part(false, false)), json!([10]));
+    assert_eq!(sent(&[5], json!({"key": "another"})), json!([5]));
+    assert_eq!(sent(&[1, 1], part(true, false)), json!([1, 2]));
+    assert_eq!(sent(&[1], part(false, true)), json!([3]));
+    assert_eq!(sent(&[1], part(false, false)), json!([1]), "forgotten");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use consort_ensemble::{Drawing, Step};
 use consort_inference::{
     BoxFuture, Call, Endpoint, Example, Failure, FailureKind, ModelId, Outcome, Signature, Stage,
-    StageKind, TensorSpec,
+    StageKind, StreamStates, TensorSpec,
 };
 use consort_plugin::{Plugin, Role};
 use consort_registry::{Model, ModelMap};
@@ -77,8 +77,8 @@ impl Step for PluginStep {
         self.plugin.headers()
     }
 
-    fn keeps_state(&self) -> bool {
-        self.plugin.keeps_state()
+    fn states(&self) -> &[Arc<dyn StreamStates>] {
+        self.plugin.states()
     }
 
     /// A plugin in any role, also where its stage is a model's.
@@ -104,13 +104,7 @@ impl Step for PluginStep {
                     .map(|result| result.map(Outcome::Forward))
                     .collect()
             }),
-            Role::Ensemble => Box::pin(async move {
-                let results = self.plugin.run_ensemble(examples, call).await;
-                results
-                    .into_iter()
-                    .map(|result| result.map(Outcome::Forward))
-                    .collect()
-            }),
+            Role::Ensemble => Box::pin(self.plugin.run_ensemble(examples, call)),
             Role::ModelHandler => Box::pin(async move {
                 let failure = || {
                     let message = "a model handler is no step of an ensemble";

@@ -10,7 +10,7 @@ use crate::walk::Walk;
 use crate::{CompileError, Graph, Plan};
 use consort_inference::{
     BoxFuture, Call, Endpoint, Example, Failure, FailureKind, ModelId, Outcome, Prediction,
-    Signature, Stage, StageKind, TenantId,
+    Signature, Stage, StageKind, StreamStates, TenantId,
 };
 use prometheus_client::metrics::histogram::Histogram;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub struct Ensemble {
     pub(crate) signature: Signature,
     graph: Graph,
     headers: Vec<Arc<str>>,
+    states: Vec<Arc<dyn StreamStates>>,
     pub(crate) steps: Vec<RunningStep>,
     pub(crate) slots: Vec<Slot>,
     /// The ensemble's outputs and their slots.
@@ -74,6 +75,7 @@ impl Ensemble {
         };
         Ok(Self {
             headers: headers(&steps),
+            states: states(&steps),
             steps,
             slots,
             outputs,
@@ -206,9 +208,8 @@ impl Endpoint for Ensemble {
         &self.headers
     }
 
-    fn keeps_state(&self) -> bool {
-        let mut steps = self.steps.iter();
-        steps.any(|step| step.compiled.step.keeps_state())
+    fn states(&self) -> &[Arc<dyn StreamStates>] {
+        &self.states
     }
 
     fn infer(
@@ -223,6 +224,12 @@ impl Endpoint for Ensemble {
             results
         })
     }
+}
+
+/// The states that any of the steps keeps.
+fn states(steps: &[RunningStep]) -> Vec<Arc<dyn StreamStates>> {
+    let all = steps.iter().flat_map(|step| step.compiled.step.states());
+    all.cloned().collect()
 }
 
 /// The request headers that any of the steps reads, each once.

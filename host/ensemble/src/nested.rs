@@ -3,7 +3,7 @@
 use crate::{Drawing, Step};
 use consort_inference::{
     BoxFuture, Call, Endpoint, Example, Failure, ModelId, Origin, Outcome, Prediction, Signature,
-    Stage, StageKind,
+    Stage, StageKind, StreamStates,
 };
 use std::sync::Arc;
 
@@ -52,8 +52,8 @@ impl Step for EndpointStep {
         self.endpoint.headers()
     }
 
-    fn keeps_state(&self) -> bool {
-        self.endpoint.keeps_state()
+    fn states(&self) -> &[Arc<dyn StreamStates>] {
+        self.endpoint.states()
     }
 
     fn drawing(&self) -> Drawing {

@@ -2,7 +2,7 @@
 
 use crate::Drawing;
 use consort_inference::{
-    BoxFuture, Call, Example, Failure, ModelId, Outcome, Signature, Stage, TensorSpec,
+    BoxFuture, Call, Example, Failure, ModelId, Outcome, Signature, Stage, StreamStates, TensorSpec,
 };
 use std::sync::Arc;
 
@@ -33,9 +33,10 @@ pub trait Step: Send + Sync {
         &[]
     }
 
-    /// Whether what it makes depends on earlier examples of the same key.
-    fn keeps_state(&self) -> bool {
-        false
+    /// Where the states are kept that what it makes depends on: those of earlier examples of
+    /// the same key.
+    fn states(&self) -> &[Arc<dyn StreamStates>] {
+        &[]
     }
 
     /// What it is made of, for drawing and for the kind of its spans.

@@ -1,6 +1,8 @@
 //! What the server and jobs call.
 
-use crate::{Example, Failure, Headers, InferenceArgs, Prediction, Signature, Trace};
+use crate::{
+    Example, Failure, Headers, InferenceArgs, Key, Prediction, Signature, TenantId, Trace,
+};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -38,6 +40,12 @@ pub struct StreamPart {
     pub ends: bool,
 }
 
+/// The states of streams, each a key of one tenant.
+pub trait StreamStates: Send + Sync {
+    /// Forgets the state of a stream, if there is one: its next example begins it anew.
+    fn forget(&self, tenant: &TenantId, key: &Key);
+}
+
 /// Orders the examples of one tenant that wait: higher ones first. Between tenants it
 /// means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -73,10 +81,15 @@ pub trait Endpoint: Send + Sync {
         &[]
     }
 
+    /// Where the states are kept that its answers depend on.
+    fn states(&self) -> &[Arc<dyn StreamStates>] {
+        &[]
+    }
+
     /// Whether an answer depends on earlier examples of the same key. Then every example needs
     /// a key, and those of one key must be asked one after another.
     fn keeps_state(&self) -> bool {
-        false
+        !self.states().is_empty()
     }
 
     /// Answers each example, in order: exactly one result for one example.

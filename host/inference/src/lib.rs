@@ -28,7 +28,7 @@ mod trace;
 pub use args::{ArgValue, InferenceArgs};
 pub use batch::{Batch, BatchError, Layout};
 pub use datatype::{Datatype, Element, UnknownDatatype};
-pub use endpoint::{BoxFuture, Call, Endpoint, Priority, StreamPart};
+pub use endpoint::{BoxFuture, Call, Endpoint, Priority, StreamPart, StreamStates};
 pub use example::{Example, Key, Outcome, Prediction};
 pub use failure::{Failure, FailureKind, Fault, Stage, StageKind};
 pub use handler::{BatchHints, ModelHandler, PredictError};

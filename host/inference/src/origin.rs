@@ -36,6 +36,27 @@ impl From<ModelId> for Origin {
     }
 }
 
+impl Origin {
+    /// The most arms and the most failed parts that [`Origin::join`] keeps.
+    pub const PARTS_MAX: usize = 64;
+
+    /// Adds what happened on other ways to the same outputs: each arm once, and as much as
+    /// there is room for.
+    pub fn join(
+        &mut self,
+        arms: impl IntoIterator<Item = Arm>,
+        partial: impl IntoIterator<Item = Failure>,
+    ) {
+        for arm in arms {
+            if self.arms.len() < Self::PARTS_MAX && !self.arms.contains(&arm) {
+                self.arms.push(arm);
+            }
+        }
+        let room = Self::PARTS_MAX.saturating_sub(self.partial.len());
+        self.partial.extend(partial.into_iter().take(room));
+    }
+}
+
 // === impl Arm ===
 
 impl Arm {

@@ -54,6 +54,9 @@ pub(crate) trait RoleCall: Send + Sync + 'static {
         None
     }
 
+    /// Completes the results of the examples that a guest has worked on.
+    fn finish(_: &Core, _: &State, _: &[Example], _: &mut [Result<Self::Output, Failure>]) {}
+
     /// What it promises of its answers.
     fn answers(core: &Core) -> Option<&Signature>;
 
@@ -169,12 +172,13 @@ async fn cross<R: RoleCall>(
         // The guest was told and went on; whoever runs the host wants to know too.
         core.share().metrics.limit_hit(Some(tenant), limit);
     }
-    let results = match returned {
+    let mut results = match returned {
         Returned::Each(results) => take_results::<R>(core, state, examples, results),
         Returned::Columns(size, parts) => {
             take_columns::<R>(core, state, examples.chunks(size), parts)
         }
     }?;
+    R::finish(core, state, examples, &mut results);
     core.give_back(tenant, live);
     Ok(results)
 }

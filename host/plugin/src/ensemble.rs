@@ -8,7 +8,9 @@ use crate::pool::Live;
 use crate::role::Role;
 use crate::state::State;
 use crate::wire::{WireExample, WireNamedTensor};
-use consort_inference::{Call, FailureKind, Signature, Tensors};
+use consort_inference::{
+    Call, Example, Failure, FailureKind, ModelId, Outcome, Signature, Tensors,
+};
 
 /// The role `ensemble`.
 pub(crate) struct Ensemble;
@@ -17,7 +19,7 @@ pub(crate) struct Ensemble;
 
 impl RoleCall for Ensemble {
     type Wire = Vec<WireNamedTensor>;
-    type Output = Tensors;
+    type Output = Outcome;
     type Params = (Vec<WireExample>, Vec<WireArg>);
     const ROLE: Role = Role::Ensemble;
     /// Enough for the models to have batches, few enough to leave instances to others.
@@ -39,8 +41,8 @@ impl RoleCall for Ensemble {
         (examples, lower_args(&call.args))
     }
 
-    fn output(core: &Core, state: &mut State, wire: Self::Wire) -> Result<Tensors, String> {
-        single(state, Self::signature(core), wire)
+    fn output(core: &Core, state: &mut State, wire: Self::Wire) -> Result<Outcome, String> {
+        single(state, Self::signature(core), wire).map(Outcome::Forward)
     }
 
     /// A model's failure that is passed on stays what it was: one that passes can be tried
@@ -49,19 +51,37 @@ impl RoleCall for Ensemble {
         state.passed_on(message)
     }
 
+    /// Its predictions tell which ways the models went that it called.
+    fn finish(
+        core: &Core,
+        state: &State,
+        examples: &[Example],
+        results: &mut [Result<Outcome, Failure>],
+    ) {
+        let maker = ModelId::new(core.share().name.as_str(), core.version.as_str());
+        let origins = state.ways().origins(&maker, examples);
+        for (result, origin) in results.iter_mut().zip(origins) {
+            if let Ok(outcome) = result
+                && let Outcome::Forward(tensors) = outcome
+            {
+                *outcome = Outcome::Predicted(std::mem::take(tensors), origin);
+            }
+        }
+    }
+
     fn answers(_: &Core) -> Option<&Signature> {
         None
     }
 
-    fn forward(tensors: Tensors) -> Tensors {
-        tensors
+    fn forward(tensors: Tensors) -> Outcome {
+        Outcome::Forward(tensors)
     }
 
     fn may_answer(_: &Core) -> Result<(), String> {
         Err("only a pre-processor may answer".to_owned())
     }
 
-    fn answer(tensors: Tensors) -> Tensors {
-        tensors
+    fn answer(tensors: Tensors) -> Outcome {
+        Outcome::Forward(tensors)
     }
 }

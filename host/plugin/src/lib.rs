@@ -37,6 +37,7 @@ mod engine;
 mod ensemble;
 mod errors;
 mod files;
+mod group;
 mod inspect;
 mod instance;
 mod limits;
@@ -56,8 +57,10 @@ mod scan;
 mod snapshot;
 mod split;
 mod state;
+mod streams;
 mod tensors;
 mod trap;
+mod ways;
 mod wire;
 mod world;
 

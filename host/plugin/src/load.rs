@@ -185,7 +185,6 @@ impl Sandbox {
             limits: config.limits,
             assets: files.assets,
             headers: models.headers(),
-            keeps_state: models.keeps_state(),
             models,
             nesting: config.nesting,
             metrics: Arc::new(metrics),

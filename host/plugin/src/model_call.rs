@@ -8,6 +8,7 @@ use crate::metrics::PluginMetrics;
 use crate::models::{Answer, Granted, NAME_BYTES_MAX, NamedTensors, NoAnswer};
 use crate::state::State;
 use crate::tensors::ByteBudget;
+use crate::ways::Ways;
 use consort_inference::{
     ArgValue, Call, Endpoint, Example, Failure, FailureKind, InferenceArgs, Key, Prediction,
     Tensor, TensorError, Tensors, Trace,
@@ -30,6 +31,10 @@ pub(crate) struct ModelCall {
     form: Form,
     /// What the tensors made for the guest may come to.
     bytes: ByteBudget,
+    /// Under which key it is made.
+    key: Option<Key>,
+    /// Where to say which ways the model went.
+    ways: Arc<Ways>,
     counted: Counted,
 }
 
@@ -107,6 +112,8 @@ impl ModelCall {
             call: state.call_on(args),
             form,
             bytes: state.tensors.bytes().clone(),
+            ways: state.ways().clone(),
+            key,
             counted: Counted {
                 metrics: state.share.metrics.clone(),
                 model: granted.name.clone(),
@@ -129,6 +136,7 @@ impl ModelCall {
         let span = call.trace.as_ref().map(enter);
         call.trace.clone_from(&span);
         let results = self.endpoint.infer(self.examples, call).await;
+        self.ways.add(self.key.as_ref(), &results);
         let answer = match results.len() == count {
             true => finish(&self.bytes, &*self.endpoint, self.form, results),
             false => Err(NoAnswer::Outputs(format!(

@@ -9,7 +9,8 @@ use crate::pending::Pending;
 use crate::state::State;
 use crate::tensors::Refusal;
 use consort_inference::{
-    Endpoint, Failure, FailureKind, Fault, InferenceArgs, Mismatch, Signature, Tensor, TensorSpec,
+    Endpoint, Failure, FailureKind, Fault, InferenceArgs, Mismatch, Signature, StreamStates,
+    Tensor, TensorSpec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,7 +21,10 @@ use wasmtime::component::Resource;
 
 /// The models that a plugin may call, by the names it calls them.
 #[derive(Clone, Default)]
-pub(crate) struct Models(BTreeMap<Arc<str>, Arc<dyn Endpoint>>);
+pub(crate) struct Models {
+    granted: BTreeMap<Arc<str>, Arc<dyn Endpoint>>,
+    states: Vec<Arc<dyn StreamStates>>,
+}
 
 /// One of them, as a guest holds it.
 #[derive(Clone)]
@@ -61,18 +65,21 @@ pub(crate) const NAME_BYTES_MAX: usize = 200;
 
 impl Models {
     pub(crate) fn new(granted: BTreeMap<String, Arc<dyn Endpoint>>) -> Self {
-        let named = granted
-            .into_iter()
-            .map(|(name, endpoint)| (name.into(), endpoint));
-        Self(named.collect())
+        let states = granted.values().flat_map(|endpoint| endpoint.states());
+        Self {
+            states: states.cloned().collect(),
+            granted: (granted.into_iter())
+                .map(|(name, endpoint)| (name.into(), endpoint))
+                .collect(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.granted.is_empty()
     }
 
     pub(crate) fn model(&self, name: &str) -> Option<Granted> {
-        let (name, endpoint) = self.0.get_key_value(name)?;
+        let (name, endpoint) = self.granted.get_key_value(name)?;
         Some(Granted {
             name: name.clone(),
             endpoint: endpoint.clone(),
@@ -80,25 +87,32 @@ impl Models {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn Endpoint>)> {
-        self.0.iter()
+        self.granted.iter()
     }
 
     /// The request headers that any of them reads.
     pub(crate) fn headers(&self) -> Arc<[Arc<str>]> {
-        let read = self.0.values().flat_map(|endpoint| endpoint.headers());
+        let read = self
+            .granted
+            .values()
+            .flat_map(|endpoint| endpoint.headers());
         let read: BTreeSet<Arc<str>> = read.cloned().collect();
         read.into_iter().collect()
     }
 
-    /// Whether any of them keeps states of streams.
-    pub(crate) fn keeps_state(&self) -> bool {
-        self.0.values().any(|endpoint| endpoint.keeps_state())
+    /// The states of streams that they keep.
+    pub(crate) fn states(&self) -> &[Arc<dyn StreamStates>] {
+        &self.states
     }
 
     /// Says how a plugin would get a model that it has not.
     pub(crate) fn denied(&self, name: &str, plugin: &str) -> String {
         let name = excerpt(name, NAME_BYTES_MAX);
-        let known: Vec<String> = self.0.keys().map(|name| format!("\"{name}\"")).collect();
+        let known: Vec<String> = self
+            .granted
+            .keys()
+            .map(|name| format!("\"{name}\""))
+            .collect();
         let known = match known.as_slice() {
             [] => "none is".to_owned(),
             known => format!("granted: {}", known.join(", ")),
@@ -119,13 +133,13 @@ impl Models {
                 endpoint.signature()
             )
         };
-        self.0.iter().map(describe).collect()
+        self.granted.iter().map(describe).collect()
     }
 }
 
 impl fmt::Debug for Models {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.granted.keys()).finish()
     }
 }
 

@@ -1,16 +1,17 @@
 //! A loaded plugin, ready for calls.
 
-use crate::call::{Postprocess, Preprocess, RoleCall, call_role};
+use crate::call::{Postprocess, Preprocess, RoleCall};
 use crate::ensemble::Ensemble;
+use crate::group::Group;
 use crate::instance::Recipe;
 use crate::load::{Instances, LoadReport};
 use crate::model_handler::ModelHandlerDescription;
 use crate::pool::PluginKey;
 use crate::role::Role;
-use crate::split::{Splitter, Verdict};
 use crate::state::PluginShare;
+use crate::streams::Streams;
 use consort_inference::{
-    Call, Example, Failure, FailureKind, Outcome, PluginName, Signature, TenantId, TensorSpec,
+    Call, Example, Failure, FailureKind, Outcome, PluginName, Signature, StreamStates, TensorSpec,
     Tensors,
 };
 use std::collections::BTreeMap;
@@ -119,9 +120,9 @@ impl Plugin {
         &self.core.share().headers
     }
 
-    /// Whether what it may call keeps states of streams, which go by the keys of its examples.
-    pub fn keeps_state(&self) -> bool {
-        self.core.share().keeps_state
+    /// The states that what it may call keeps of streams, which go by the keys of its examples.
+    pub fn states(&self) -> &[Arc<dyn StreamStates>] {
+        self.core.share().models.states()
     }
 
     /// How it was loaded.
@@ -154,17 +155,20 @@ impl Plugin {
     }
 
     /// Answers examples by the ensemble that the plugin is: exactly one result for each, in
-    /// order. Several go into several instances at once, because a guest that waits for a
-    /// model for one example may do nothing for the others meanwhile.
+    /// order, each with the ways that the models went which were called for it. Several go into
+    /// several instances at once, because a guest that waits for a model for one example may do
+    /// nothing for the others meanwhile.
     pub async fn run_ensemble(
         &self,
         examples: Vec<Example>,
         call: Call,
-    ) -> Vec<Result<Tensors, Failure>> {
+    ) -> Vec<Result<Outcome, Failure>> {
         self.run::<Ensemble>(examples, call).await
     }
 
-    /// Checks the inputs, then makes a call of its own for each tenant.
+    /// Checks the inputs, then makes a call of its own for each tenant. Where a model that it
+    /// may call keeps states, the examples of a stream go one after the other, each alone: a
+    /// call that is made again after a trap would go on from a state that has moved.
     async fn run<R: RoleCall>(
         &self,
         examples: Vec<Example>,
@@ -180,9 +184,16 @@ impl Plugin {
                 Err((kind, message)) => *result = Some(Err(Failure::new(stage(), kind, message))),
             }
         }
-        let mut groups: Vec<Group> = (groups.into_iter())
-            .flat_map(|group| group.spread(R::SPREAD))
-            .collect();
+        let streams = Streams::of(&groups, self.states());
+        if call.stream.begins {
+            streams.forget();
+        }
+        let keeps_state = !self.states().is_empty();
+        let groups = groups.into_iter();
+        let mut groups: Vec<Group> = match keeps_state {
+            true => groups.flat_map(Group::lanes).collect(),
+            false => groups.flat_map(|group| group.spread(R::SPREAD)).collect(),
+        };
         let mut tasks = JoinSet::new();
         let only = if groups.len() == 1 {
             groups.pop()
@@ -201,6 +212,9 @@ impl Plugin {
             if let Ok(done) = done {
                 done.put(&mut results);
             }
+        }
+        if call.stream.ends {
+            streams.forget();
         }
         let lost = || {
             let message = "the call ended without a result; this is a defect of the host";
@@ -243,93 +257,6 @@ fn check_inputs<R: RoleCall>(core: &Core, example: &Example) -> Result<(), (Fail
         checked.map_err(|message| (FailureKind::InvalidArgument, message))?;
     }
     Ok(())
-}
-
-/// The examples of one tenant, and where they stood among all.
-struct Group {
-    tenant: TenantId,
-    places: Vec<usize>,
-    examples: Vec<Example>,
-}
-
-/// What became of a group.
-struct Done<T> {
-    places: Vec<usize>,
-    results: Vec<Result<T, Failure>>,
-}
-
-// === impl Group ===
-
-impl Group {
-    fn add(groups: &mut Vec<Self>, place: usize, example: Example) {
-        match groups
-            .iter_mut()
-            .find(|group| group.tenant == example.tenant)
-        {
-            Some(group) => {
-                group.places.push(place);
-                group.examples.push(example);
-            }
-            None => groups.push(Self {
-                tenant: example.tenant.clone(),
-                places: vec![place],
-                examples: vec![example],
-            }),
-        }
-    }
-
-    /// The same in at most so many parts.
-    fn spread(mut self, parts: usize) -> Vec<Self> {
-        let size = self.examples.len().div_ceil(parts.max(1)).max(1);
-        let mut spread = Vec::new();
-        while self.examples.len() > size {
-            let rest = Self {
-                tenant: self.tenant.clone(),
-                places: self.places.split_off(size),
-                examples: self.examples.split_off(size),
-            };
-            spread.push(std::mem::replace(&mut self, rest));
-        }
-        spread.push(self);
-        spread
-    }
-
-    /// Calls until every example has its result: a call that fails as a whole is halved
-    /// until the bad example is alone.
-    async fn run<R: RoleCall>(self, core: &Core, call: &Call) -> Done<R::Output> {
-        let mut settled = Vec::with_capacity(self.examples.len());
-        let mut splitter = Splitter::new(self.examples.len());
-        // Runs come in order, so that results can be appended.
-        while let Some(run) = splitter.next() {
-            let examples = self.examples.get(run.clone()).unwrap_or_default();
-            match call_role::<R>(core, &self.tenant, examples, call).await {
-                Ok(results) => settled.extend(results),
-                Err(error) => {
-                    if splitter.failed(run, &error) == Verdict::Final {
-                        let failure =
-                            || Failure::new(core.stage(R::ROLE), error.kind(), error.message());
-                        settled.extend(examples.iter().map(|_| Err(failure())));
-                    }
-                }
-            }
-        }
-        Done {
-            places: self.places,
-            results: settled,
-        }
-    }
-}
-
-// === impl Done ===
-
-impl<T> Done<T> {
-    fn put(self, results: &mut [Option<Result<T, Failure>>]) {
-        for (place, result) in self.places.into_iter().zip(self.results) {
-            if let Some(slot) = results.get_mut(place) {
-                *slot = Some(result);
-            }
-        }
-    }
 }
 
 // === impl Core ===

@@ -8,6 +8,7 @@ use crate::metrics::PluginMetrics;
 use crate::models::{Answer, Models, NoAnswer};
 use crate::pending::PendingCalls;
 use crate::tensors::TensorTable;
+use crate::ways::Ways;
 use consort_inference::{Call, FailureKind, InferenceArgs, Key, PluginName, StreamPart, TenantId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,8 +27,6 @@ pub(crate) struct PluginShare {
     pub(crate) models: Models,
     /// The request headers that its models read.
     pub(crate) headers: Arc<[Arc<str>]>,
-    /// Whether what it may call keeps states of streams.
-    pub(crate) keeps_state: bool,
     /// How many plugins deep its calls go.
     pub(crate) nesting: usize,
     pub(crate) metrics: Arc<PluginMetrics>,
@@ -62,6 +61,8 @@ pub(crate) struct State {
     model_failure: Option<FailureKind>,
     /// What the guest was told of models that failed, the newest last.
     told: VecDeque<(String, FailureKind)>,
+    /// Which ways the models went that were called in this call.
+    ways: Arc<Ways>,
 }
 
 /// How long the guest may go on.
@@ -123,6 +124,7 @@ impl State {
             model_calls: 0,
             model_failure: None,
             told: VecDeque::new(),
+            ways: Arc::default(),
             share,
         }
     }
@@ -163,7 +165,8 @@ impl State {
             deadline: Some(self.ends_at().into_std()),
             args,
             keep_example: false,
-            // A guest may call often on behalf of one request.
+            // A guest may call often on behalf of one request: where streams begin and end is
+            // seen to around its call.
             stream: StreamPart::default(),
             ..self.caller.clone()
         }
@@ -202,6 +205,11 @@ impl State {
     /// How the last call to a model in this call failed, if it did.
     pub(crate) fn model_failure(&self) -> Option<FailureKind> {
         self.model_failure
+    }
+
+    /// Which ways the models went that the guest called in this call.
+    pub(crate) fn ways(&self) -> &Arc<Ways> {
+        &self.ways
     }
 
     /// Notes what the guest was told of a model that failed.
@@ -287,6 +295,10 @@ pub(crate) fn begin_call(
     state.model_calls = 0;
     state.model_failure = None;
     state.told.clear();
+    if !state.share.models.is_empty() {
+        // Not emptied: a call that was left behind may still have it.
+        state.ways = Arc::default();
+    }
     state.keys.clear();
     state.limiter.begin_call();
     state.tensors.begin_call();

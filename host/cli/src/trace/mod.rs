@@ -12,7 +12,7 @@ mod svg;
 mod tests;
 
 use consort_inference::{
-    BoxFuture, Call, Endpoint, Example, Failure, Prediction, Signature, Span, Trace,
+    BoxFuture, Call, Endpoint, Example, Failure, Prediction, Signature, Span, StreamStates, Trace,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -169,8 +169,8 @@ impl Endpoint for Traced {
         self.inner.headers()
     }
 
-    fn keeps_state(&self) -> bool {
-        self.inner.keeps_state()
+    fn states(&self) -> &[Arc<dyn StreamStates>] {
+        self.inner.states()
     }
 
     fn infer(

@@ -10,9 +10,6 @@ use consort_inference::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The most arms and failed parts that a prediction names of all its items.
-const ORIGIN_MAX: usize = 64;
-
 /// What a for-each is made of.
 pub struct ForEachConfig {
     /// The step's name.
@@ -296,14 +293,7 @@ impl Gathered {
                 self.rows.push(tensors);
                 match &mut self.origin {
                     None => self.origin = Some(origin),
-                    Some(known) => {
-                        let room = ORIGIN_MAX.saturating_sub(known.arms.len());
-                        let new = |arm: &_| !known.arms.contains(arm);
-                        let arms: Vec<_> = origin.arms.into_iter().filter(new).take(room).collect();
-                        known.arms.extend(arms);
-                        let room = ORIGIN_MAX.saturating_sub(known.partial.len());
-                        known.partial.extend(origin.partial.into_iter().take(room));
-                    }
+                    Some(known) => known.join(origin.arms, origin.partial),
                 }
             }
             Outcome::Answer(_) => {

@@ -2,7 +2,7 @@
 
 use super::error::{Check, PatternProblem};
 use crate::{Drawing, Step};
-use consort_inference::{Dim, ModelId, Signature, Stage, TensorSpec};
+use consort_inference::{Dim, ModelId, Signature, Stage, StreamStates, TensorSpec};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) struct Face {
     pub(super) signature: Signature,
     pub(super) answers: Vec<TensorSpec>,
     pub(super) headers: Vec<Arc<str>>,
-    pub(super) keeps_state: bool,
+    pub(super) states: Vec<Arc<dyn StreamStates>>,
 }
 
 /// Which tensors of a signature are compared.
@@ -58,7 +58,7 @@ impl Face {
             signature: step.signature().clone(),
             answers: step.answers().to_vec(),
             headers: step.headers().to_vec(),
-            keeps_state: step.keeps_state(),
+            states: step.states().to_vec(),
         }
     }
 
@@ -92,7 +92,7 @@ impl Face {
                 check.problem(PatternProblem::Answers(other.name.clone()));
             }
             face.reads_headers(other.step.headers());
-            face.keeps_state |= other.step.keeps_state();
+            face.states.extend_from_slice(other.step.states());
         }
         Some(face)
     }
@@ -204,8 +204,8 @@ macro_rules! shows_face {
             &self.face.headers
         }
 
-        fn keeps_state(&self) -> bool {
-            self.face.keeps_state
+        fn states(&self) -> &[::std::sync::Arc<dyn ::consort_inference::StreamStates>] {
+            &self.face.states
         }
     };
 }

@@ -121,7 +121,6 @@ impl Stateful {
         }
         let is_input = |spec: &TensorSpec| config.pairs.iter().any(|(name, _)| *name == spec.name);
         let is_output = |spec: &TensorSpec| config.pairs.iter().any(|(_, name)| *name == spec.name);
-        face.keeps_state = true;
         face.signature.inputs.retain(|spec| !is_input(spec));
         face.signature.outputs.retain(|spec| !is_output(spec));
         let sizes = pairs.iter().map(|pair: &Pair| pair.zeros.data().len());
@@ -138,17 +137,19 @@ impl Stateful {
         let keys_max = config
             .keys_max
             .min(usize::try_from(fitting).unwrap_or(usize::MAX));
+        let streams = Streams::new(
+            config.name,
+            keys_max,
+            config.waiting_max,
+            config.idle,
+            metrics.clone(),
+        );
+        face.states.push(streams.clone());
         Ok(Self {
             face,
             body: config.body,
             pairs,
-            streams: Streams::new(
-                config.name,
-                keys_max,
-                config.waiting_max,
-                config.idle,
-                metrics.clone(),
-            ),
+            streams,
             keys_max,
             waiting_max: config.waiting_max,
         })

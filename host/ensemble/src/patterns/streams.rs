@@ -5,7 +5,7 @@
 //! has the turn. A ticket that is dropped leaves its line, wherever it stands.
 
 use super::metrics::{PatternMetrics, labels, outcome_labels};
-use consort_inference::{Key, TenantId, Tensor};
+use consort_inference::{Key, StreamStates, TenantId, Tensor};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -181,6 +181,24 @@ impl Streams {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StreamStates for Streams {
+    /// What is at work on the stream goes on, and its state is kept.
+    fn forget(&self, tenant: &TenantId, key: &Key) {
+        let key = (tenant.clone(), key.clone());
+        let mut table = self.lock();
+        let table = &mut *table;
+        let Some(stream) = table.streams.get_mut(&key) else {
+            return;
+        };
+        stream.state = None;
+        if let Some((place, _)) = stream.idle {
+            table.idle.remove(&place);
+            table.streams.remove(&key);
+            self.measure(table);
+        }
     }
 }
 

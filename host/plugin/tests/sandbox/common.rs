@@ -140,6 +140,14 @@ pub(crate) fn x_of(tensors: &Tensors) -> i64 {
     tensor.to_vec::<i64>().unwrap()[0]
 }
 
+/// The number that an ensemble made.
+pub(crate) fn x_made(outcome: &Outcome) -> i64 {
+    match outcome {
+        Outcome::Predicted(tensors, _) => x_of(tensors),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Calls the post-processing role with numbers of one tenant.
 pub(crate) async fn post(
     plugin: &Plugin,

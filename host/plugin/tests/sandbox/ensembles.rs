@@ -3,8 +3,8 @@
 use crate::common::*;
 use crate::fake_model::{FakeModel, add_one, failing, grant, signature};
 use consort_inference::{
-    ArgValue, Call, Datatype, Example, Failure, FailureKind, InferenceArgs, Priority, StageKind,
-    Tensors, Trace,
+    ArgValue, Call, Datatype, Example, Failure, FailureKind, InferenceArgs, Outcome, Priority,
+    StageKind, Tensors, Trace,
 };
 use consort_plugin::{Config, Plugin, PluginConfig, Role, Sandbox, Snapshot};
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ async fn run_for(
     let results = plugin.run_ensemble(examples, call).await;
     let results = results.into_iter();
     results
-        .map(|result| result.map(|tensors| x_of(&tensors)))
+        .map(|result| result.map(|outcome| x_made(&outcome)))
         .collect()
 }
 
@@ -209,7 +209,7 @@ async fn what_the_caller_said_reaches_the_models() {
         ..number("somebody", 1)
     };
     let results = plugin.run_ensemble(vec![example], call).await;
-    assert_eq!(x_of(results[0].as_ref().unwrap()), 4);
+    assert_eq!(x_made(results[0].as_ref().unwrap()), 4);
     for model in [a, b] {
         let asked = model.asked();
         let [(examples, call)] = &asked[..] else {
@@ -234,6 +234,44 @@ async fn what_the_caller_said_reaches_the_models() {
     assert!(spans.iter().all(|span| span.end.is_some()));
     let mut calls = spans.iter().filter(|span| span.kind == "call");
     assert!(calls.all(|span| span.detail == "examples: 1, ok"));
+}
+
+#[tokio::test]
+async fn predictions_tell_which_ways_the_models_went() {
+    let world = world();
+    let (a, b) = (adds("a", 1).going("left"), adds("b", 10).going("right"));
+    let (a, b) = (Arc::new(a), Arc::new(b));
+    let arms = async |what: &str, xs: &[i64]| {
+        let plugin = world.load(ensemble(what, &a, &b)).await;
+        let examples = numbers("default", xs.iter().copied());
+        let results = plugin.run_ensemble(examples, Call::default()).await;
+        let arms = |result: Result<Outcome, Failure>| match result.unwrap() {
+            Outcome::Predicted(_, origin) => {
+                assert_eq!(&*origin.model_id.name, "code_ensemble");
+                let told = origin
+                    .arms
+                    .iter()
+                    .map(|arm| format!("{}: {}", arm.step, arm.arm));
+                told.collect::<BTreeSet<String>>()
+            }
+            other => panic!("{other:?}"),
+        };
+        results.into_iter().map(arms).collect::<Vec<_>>()
+    };
+    let set = |arms: &[&str]| {
+        arms.iter()
+            .map(|arm| (*arm).to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let both = set(&["a: left", "b: right"]);
+    assert_eq!(arms("adds both", &[5]).await, [both.clone()]);
+    assert_eq!(
+        arms("passes on", &[5, 6]).await,
+        [set(&["a: left"]), set(&["a: left"])]
+    );
+    // Below nine the dear one is asked too.
+    let unsure = arms("asks the dear one when unsure", &[5, 50]).await;
+    assert_eq!(unsure, [both, set(&["a: left"])]);
 }
 
 /// On one thread: all guests must wait at both models at once for either to answer any.

@@ -1,8 +1,8 @@
 //! A model as a test wants it, in the place where batching and the runtimes are.
 
 use consort_inference::{
-    BoxFuture, Call, Datatype, Endpoint, Example, Failure, FailureKind, ModelId, Prediction,
-    Signature, Stage, StageKind, Tensor, TensorSpec, Tensors,
+    Arm, BoxFuture, Call, Datatype, Endpoint, Example, Failure, FailureKind, ModelId, Origin,
+    Prediction, Signature, Stage, StageKind, StreamStates, Tensor, TensorSpec, Tensors,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +22,9 @@ pub(crate) struct FakeModel {
     /// Answers only when so many calls wait for one.
     together: Option<tokio::sync::Barrier>,
     headers: Vec<Arc<str>>,
+    /// Which way it says that it went.
+    arm: Option<&'static str>,
+    states: Vec<Arc<dyn StreamStates>>,
     asked: Mutex<Vec<(Vec<Example>, Call)>>,
     abandoned: AtomicUsize,
 }
@@ -41,6 +44,8 @@ impl FakeModel {
             delay: Duration::ZERO,
             together: None,
             headers: Vec::new(),
+            arm: None,
+            states: Vec::new(),
             asked: Mutex::default(),
             abandoned: AtomicUsize::new(0),
         }
@@ -52,6 +57,18 @@ impl FakeModel {
 
     pub(crate) fn reading(mut self, headers: &[&str]) -> Self {
         self.headers = headers.iter().map(|name| (*name).into()).collect();
+        self
+    }
+
+    /// Goes that way, as a split of its name would.
+    pub(crate) fn going(mut self, arm: &'static str) -> Self {
+        self.arm = Some(arm);
+        self
+    }
+
+    /// Keeps states of streams there.
+    pub(crate) fn keeping(mut self, states: Arc<dyn StreamStates>) -> Self {
+        self.states.push(states);
         self
     }
 
@@ -96,11 +113,13 @@ impl FakeModel {
         }
         std::mem::forget(waiting);
         let one = |example: Example| match (self.answer)(&example) {
-            Ok(outputs) => Ok(Prediction::new(
-                example.key,
-                outputs,
-                ModelId::new(self.name.as_str(), self.version.as_str()),
-            )),
+            Ok(outputs) => {
+                let id = ModelId::new(self.name.as_str(), self.version.as_str());
+                let mut origin = Origin::from(id);
+                let arm = self.arm.map(|arm| Arm::new(self.name.as_str(), arm));
+                origin.join(arm, None);
+                Ok(Prediction::new(example.key, outputs, origin))
+            }
             Err((kind, message)) => {
                 let stage = Stage::new(StageKind::Inference, self.name.as_str());
                 Err(Failure::new(stage, kind, message))
@@ -137,6 +156,10 @@ impl Endpoint for FakeModel {
 
     fn headers(&self) -> &[Arc<str>] {
         &self.headers
+    }
+
+    fn states(&self) -> &[Arc<dyn StreamStates>] {
+        &self.states
     }
 
     fn infer(

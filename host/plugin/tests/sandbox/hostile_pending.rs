@@ -29,7 +29,7 @@ async fn run(plugin: &Plugin, xs: &[i64]) -> Vec<Result<i64, Failure>> {
     let results = plugin.run_ensemble(examples, Call::default()).await;
     let results = results.into_iter();
     results
-        .map(|result| result.map(|tensors| x_of(&tensors)))
+        .map(|result| result.map(|outcome| x_made(&outcome)))
         .collect()
 }
 

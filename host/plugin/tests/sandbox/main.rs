@@ -19,3 +19,4 @@ mod hostile_pending;
 mod loading;
 mod models;
 mod nesting;
+mod streams;

@@ -3,7 +3,7 @@
 use crate::common::*;
 use crate::fake_model::{add_one, grant};
 use consort_inference::{
-    BoxFuture, Call, Endpoint, Example, Failure, ModelId, Prediction, Signature,
+    BoxFuture, Call, Endpoint, Example, Failure, Outcome, Prediction, Signature,
 };
 use consort_plugin::{Config, LoadProblem, Plugin, PluginConfig};
 use std::sync::Arc;
@@ -40,9 +40,9 @@ impl Endpoint for Called {
     ) -> BoxFuture<'_, Vec<Result<Prediction, Failure>>> {
         Box::pin(async move {
             let results = self.0.run_ensemble(examples, call).await;
-            let id = ModelId::new(self.name(), self.version());
-            let each = |result: Result<_, Failure>| {
-                result.map(|outputs| Prediction::new(None, outputs, id.clone()))
+            let each = |result: Result<_, Failure>| match result? {
+                Outcome::Predicted(outputs, origin) => Ok(Prediction::new(None, outputs, origin)),
+                other => panic!("{other:?}"),
             };
             results.into_iter().map(each).collect()
         })
@@ -79,7 +79,7 @@ async fn plugins_that_wait_for_plugins_leave_them_instances() {
         .run_ensemble(numbers("default", 0..100), Call::default())
         .await;
     for (x, result) in results.into_iter().enumerate() {
-        assert_eq!(x_of(&result.unwrap()), x as i64 + 1);
+        assert_eq!(x_made(&result.unwrap()), x as i64 + 1);
     }
     assert_eq!(world.metric("consort_plugin_instances "), 0.0);
 }

@@ -1,0 +1,123 @@
+//! Which ways the models went that a guest called: the arms of splits and routes, and the
+//! optional parts that failed. They belong into the predictions that the guest makes of them.
+
+use consort_inference::{Example, Failure, Key, ModelId, Origin, Prediction};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The ways of all calls to models in one call into a guest. They are as many as the calls, so
+/// `model_calls_max` bounds them.
+#[derive(Debug, Default)]
+pub(crate) struct Ways(Mutex<Vec<Way>>);
+
+#[derive(Debug)]
+struct Way {
+    /// The example that the model was called for, where the guest said it.
+    key: Option<Key>,
+    origin: Origin,
+}
+
+// === impl Ways ===
+
+impl Ways {
+    /// Notes what came of one call, made under that key.
+    pub(crate) fn add(&self, key: Option<&Key>, results: &[Result<Prediction, Failure>]) {
+        let mut joined: Option<Origin> = None;
+        for prediction in results.iter().flatten() {
+            if prediction.arms.is_empty() && prediction.partial.is_empty() {
+                continue;
+            }
+            let (arms, partial) = (prediction.arms.clone(), prediction.partial.clone());
+            joined
+                .get_or_insert_with(|| Origin::from(prediction.model_id.clone()))
+                .join(arms, partial);
+        }
+        if let Some(origin) = joined {
+            let key = key.cloned();
+            self.lock().push(Way { key, origin });
+        }
+    }
+
+    /// Where what `maker` made of each example comes from. A call under the key of an example
+    /// was for that one; any other may have been for each of them.
+    pub(crate) fn origins(&self, maker: &ModelId, examples: &[Example]) -> Vec<Origin> {
+        let ways = self.lock();
+        let is_for = |way: &Way, example: &Example| {
+            let named = |example: &Example| way.key.is_some() && way.key == example.key;
+            named(example) || !examples.iter().any(named)
+        };
+        let origin = |example: &Example| {
+            let mut origin = Origin::from(maker.clone());
+            for way in ways.iter().filter(|way| is_for(way, example)) {
+                origin.join(
+                    way.origin.arms.iter().cloned(),
+                    way.origin.partial.iter().cloned(),
+                );
+            }
+            origin
+        };
+        examples.iter().map(origin).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Way>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consort_inference::{Arm, TenantId, Tensors};
+
+    fn key(name: &str) -> Key {
+        name.into()
+    }
+
+    fn example(name: Option<&str>) -> Example {
+        Example {
+            tenant: TenantId::default(),
+            key: name.map(key),
+            tensors: Tensors::new(),
+        }
+    }
+
+    fn prediction(arms: &[&str]) -> Result<Prediction, Failure> {
+        let arm = |arm: &&str| Arm::new("split", *arm);
+        let origin = Origin {
+            arms: arms.iter().map(arm).collect(),
+            ..Origin::from(ModelId::new("m", "1"))
+        };
+        Ok(Prediction::new(None, Tensors::new(), origin))
+    }
+
+    fn arms(ways: &Ways, examples: &[Example]) -> Vec<Vec<String>> {
+        let maker = ModelId::new("guest", "1");
+        let arms = |origin: Origin| {
+            assert_eq!(origin.model_id, maker);
+            let names = origin.arms.iter().map(|arm| arm.arm.to_string());
+            names.collect()
+        };
+        let origins = ways.origins(&maker, examples);
+        origins.into_iter().map(arms).collect()
+    }
+
+    #[test]
+    fn a_call_is_told_of_the_example_of_its_key() {
+        let ways = Ways::default();
+        ways.add(Some(&key("a")), &[prediction(&["x"])]);
+        ways.add(Some(&key("b")), &[prediction(&["y"])]);
+        ways.add(Some(&key("b")), &[prediction(&["y"]), prediction(&["z"])]);
+        ways.add(Some(&key("b")), &[prediction(&[])]);
+        let examples = [example(Some("a")), example(Some("b")), example(None)];
+        let expected: [&[&str]; 3] = [&["x"], &["y", "z"], &[]];
+        assert_eq!(arms(&ways, &examples), expected);
+    }
+
+    #[test]
+    fn a_call_for_nobody_by_name_is_told_of_all() {
+        let ways = Ways::default();
+        ways.add(None, &[prediction(&["x"])]);
+        ways.add(Some(&key("line 7")), &[prediction(&["y"])]);
+        let examples = [example(Some("a")), example(None)];
+        assert_eq!(arms(&ways, &examples), [["x", "y"], ["x", "y"]]);
+    }
+}
