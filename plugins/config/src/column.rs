@@ -3,6 +3,7 @@
 use consort_sdk::Error;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A number for each column, or one for all of them.
@@ -26,10 +27,10 @@ impl Column {
     }
 
     /// The number for each of so many columns.
-    pub fn numbers(&self, columns: usize) -> Vec<f64> {
+    pub fn numbers(&self, columns: usize) -> Cow<'_, [f64]> {
         match self {
-            Self::All(number) => vec![*number; columns],
-            Self::Each(numbers) => numbers.clone(),
+            Self::All(number) => vec![*number; columns].into(),
+            Self::Each(numbers) => numbers.into(),
         }
     }
 
@@ -99,8 +100,8 @@ mod tests {
     fn one_stands_for_all() {
         let column = |text| serde_json::from_str::<Column>(text).unwrap();
         assert_eq!(column("2"), Column::All(2.0));
-        assert_eq!(column("-2.5").numbers(2), [-2.5, -2.5]);
-        assert_eq!(column("[1, 0.5]").numbers(2), [1.0, 0.5]);
+        assert_eq!(*column("-2.5").numbers(2), [-2.5, -2.5]);
+        assert_eq!(*column("[1, 0.5]").numbers(2), [1.0, 0.5]);
         assert_eq!((column("1").count(), column("[]").count()), (None, Some(0)));
     }
 

@@ -8,6 +8,9 @@ const SUM_MIN: f32 = 1e-9;
 /// The least length that a vector is divided by.
 const LENGTH_MIN: f32 = 1e-12;
 
+/// Columns that are summed together: their sums stay in vector registers over all rows.
+const BLOCK: usize = 32;
+
 /// A mask that does not fit the vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskError {
@@ -37,29 +40,41 @@ pub fn mean(vectors: &[f32], dimension: usize, mask: &[i64]) -> Result<Vec<f32>,
             mask: mask.len(),
         });
     }
-    let mut sum = vec![0.0f32; dimension];
-    let mut count = 0.0f32;
+    let mut counting = Vec::with_capacity(rows);
     let each = vectors.chunks_exact(dimension.max(1)).zip(mask);
     for (index, (row, counts)) in each.enumerate() {
-        match counts {
-            0 => continue,
-            1 => count += 1.0,
-            other => {
-                return Err(MaskError::Element {
-                    index,
-                    value: *other,
-                });
-            }
+        match *counts {
+            0 => {}
+            1 => counting.push(row),
+            value => return Err(MaskError::Element { index, value }),
         }
-        for (sum, value) in sum.iter_mut().zip(row) {
+    }
+    let mut mean = Vec::with_capacity(dimension);
+    while let Some(block) = block(&counting, mean.len()) {
+        mean.extend(block);
+    }
+    for column in mean.len()..dimension {
+        let column = counting.iter().filter_map(|row| row.get(column));
+        mean.push(column.fold(0.0, |sum, value| sum + value));
+    }
+    let count = (counting.len() as f32).max(SUM_MIN);
+    for sum in &mut mean {
+        *sum /= count;
+    }
+    Ok(mean)
+}
+
+/// The sums of a block of columns, if the rows are that long.
+fn block(rows: &[&[f32]], begin: usize) -> Option<[f32; BLOCK]> {
+    let mut sums = [0.0f32; BLOCK];
+    let block = |row: &&[f32]| row.get(begin..)?.first_chunk::<BLOCK>().copied();
+    rows.first().and_then(block)?;
+    for values in rows.iter().filter_map(block) {
+        for (sum, value) in sums.iter_mut().zip(values) {
             *sum += value;
         }
     }
-    let count = count.max(SUM_MIN);
-    for sum in &mut sum {
-        *sum /= count;
-    }
-    Ok(sum)
+    Some(sums)
 }
 
 /// Scales a vector to length 1; one that is all zeros stays so.

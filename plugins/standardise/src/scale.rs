@@ -2,6 +2,7 @@
 
 use crate::config::Missing;
 use consort_plugin_config::{Column, Number};
+use std::borrow::Cow;
 use std::fmt;
 
 /// What is done to each column.
@@ -89,15 +90,15 @@ impl Scale {
             (mean, deviation) => {
                 let (mean, deviation) = (mean.numbers(columns), deviation.numbers(columns));
                 for row in numbers.chunks(columns.max(1)) {
-                    let of_columns = row.iter().zip(&mean).zip(&deviation);
+                    let of_columns = row.iter().zip(&*mean).zip(&*deviation);
                     scaled.extend(of_columns.map(|((number, mean), deviation)| {
                         R::round((number.to_f64() - mean) / deviation)
                     }));
                 }
             }
         }
-        // Rare, and so looked for at the end alone.
-        if !scaled.iter().all(|one| one.is_finite()) {
+        // Rare, and so looked for at the end alone, in all of them at once.
+        if !scaled.iter().fold(true, |all, one| all & one.is_finite()) {
             self.mend(numbers, columns, &mut scaled)?;
         }
         Ok(scaled)
@@ -113,7 +114,7 @@ impl Scale {
         let columns = columns.max(1);
         let values = match &self.missing {
             Missing::Value(values) => values.numbers(columns),
-            Missing::Error | Missing::Keep => Vec::new(),
+            Missing::Error | Missing::Keep => Cow::default(),
         };
         let (mean, deviation) = (self.mean.numbers(columns), self.deviation.numbers(columns));
         for (at, (number, scaled)) in numbers.iter().zip(scaled).enumerate() {

@@ -95,10 +95,15 @@ impl Encoder {
                     max_length: self.max_length,
                 });
             }
-            let mut encoding = self.rules.encode(prefix, false)?;
+            let is_whole = prefix.len() == text.len();
+            // Where tokens are in the text matters only to a prefix.
+            let mut encoding = match is_whole {
+                true => self.rules.encode_fast(prefix, false)?,
+                false => self.rules.encode(prefix, false)?,
+            };
             let last = encoding.get_offsets().get(wanted.saturating_sub(1));
             let enough = last.is_some_and(|(_, end)| end + MARGIN_BYTES <= prefix.len());
-            if enough || prefix.len() == text.len() {
+            if enough || is_whole {
                 encoding.truncate(wanted, 0, TruncationDirection::Right);
                 if let (true, Some(rules)) = (self.special_tokens, self.rules.get_post_processor())
                 {

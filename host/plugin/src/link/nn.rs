@@ -216,11 +216,11 @@ fn link_tensor(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |store: Context, (this,): (Resource<NnTensor>,)| {
             let state = store.data();
             let data = match state.nn.get(&this)? {
-                NnTensor::Wrong { .. } => Vec::new(),
+                NnTensor::Wrong { .. } => Bytes::new(),
                 NnTensor::Held(held) => {
                     let tensor = state.tensors.tensor(*held);
                     tensor
-                        .map(|tensor| tensor.data().to_vec())
+                        .map(|tensor| tensor.data().clone())
                         .unwrap_or_default()
                 }
             };

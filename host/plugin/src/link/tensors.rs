@@ -56,20 +56,21 @@ fn link_reading(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     )?;
     instance.func_wrap(
         "[method]tensor.read",
-        |store: Context, (this,): (Handle,)| Ok((tensor(&store, &this)?.data().to_vec(),)),
+        |store: Context, (this,): (Handle,)| Ok((tensor(&store, &this)?.data().clone(),)),
     )?;
     instance.func_wrap(
         "[method]tensor.read-range",
         |store: Context, (this, offset, length): (Handle, u64, u64)| {
             let data = tensor(&store, &this)?.data();
             let range = to_usize(offset)..to_usize(offset.saturating_add(length));
-            let part = data.get(range).map(<[u8]>::to_vec).ok_or_else(|| {
-                WireTensorError::OutOfRange(format!(
-                    "{length} bytes from {offset} lie outside a tensor of {} bytes",
-                    data.len()
-                ))
-            });
-            Ok((part,))
+            if data.get(range.clone()).is_some() {
+                return Ok((Ok(data.slice(range)),));
+            }
+            let outside = WireTensorError::OutOfRange(format!(
+                "{length} bytes from {offset} lie outside a tensor of {} bytes",
+                data.len()
+            ));
+            Ok((Err(outside),))
         },
     )
 }
