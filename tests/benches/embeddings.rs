@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{median, summary_rate};
 
-/// Enough for some seconds on two cores.
-const TEXTS: usize = 900;
+/// Enough for ten seconds on two cores: the first texts and the last ones, when models wait,
+/// are a small part then.
+const TEXTS: usize = 1800;
 /// How often job and raw runtime are measured in turn.
 const ROUNDS: usize = 5;
 /// What the job is to do for each text of the raw runtime.
@@ -37,21 +38,28 @@ fn main() {
     let output = folder.path().join("out.jsonl");
     // The first run warms the caches, and finds out what the next ones know.
     let _ = job(&input, &output);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut ours = Vec::new();
+    let mut theirs = vec![Vec::new(); best.len()];
     for _ in 0..ROUNDS {
         ours.push(job(&input, &output));
-        let rates = best.iter().flat_map(|point| raw(&input, Some(point)));
-        theirs.push(rates.map(|(_, rate)| rate).fold(0.0, f64::max));
+        for (point, rates) in best.iter().zip(&mut theirs) {
+            rates.extend(raw(&input, Some(point)).into_iter().map(|(_, rate)| rate));
+        }
     }
-    let mut ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a / b).collect();
+    // The setting that does best as a rule: the best run of each round would be chosen by noise.
+    let medians = theirs
+        .into_iter()
+        .map(|rates| (median(&mut rates.clone()), rates));
+    let points = best.iter().zip(medians);
+    let best = points.max_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b));
+    let (point, (raw, rates)) = best.expect("a setting");
+    let mut ratios: Vec<f64> = ours.iter().zip(&rates).map(|(a, b)| a / b).collect();
     let ratio = median(&mut ratios);
     let met = if ratio >= GOAL { "ok" } else { "short" };
     println!(
-        "bench: embeddings, raw ONNX Runtime, sorted lengths, {} | {:.1} texts/s | goal - | ok\n\
+        "bench: embeddings, raw ONNX Runtime, sorted lengths, {point} | {raw:.1} texts/s | goal - | ok\n\
          bench: embeddings, consort run | {:.1} texts/s | goal - | ok\n\
          bench: embeddings, consort run / raw | {ratio:.3} ratio | goal at least {GOAL} | {met}",
-        best.join(" or "),
-        median(&mut theirs),
         median(&mut ours)
     );
 }

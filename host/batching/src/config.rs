@@ -53,8 +53,8 @@ pub struct Config {
     pub preferred_batch_sizes: Vec<usize>,
     /// For a model whose handler takes examples of different shapes in one batch: up to
     /// which lengths examples share a batch, in rising order, at most 256 of them. Longer
-    /// ones, and all where this is empty (the default), go by four steps from each power of two to
-    /// the next: 32, 40, 48, 56, 64, 80 and so on.
+    /// ones, and all where this is empty (the default), go by eight steps from each power of two to
+    /// the next: 32, 36, 40, 44, 48 and so on, from 64 on 72, 80, 88.
     pub shape_buckets: Vec<usize>,
     /// The most examples that wait at a time, `max_batch_size` to 16,777,216; those that
     /// run do not count. Default 4,096.

@@ -126,13 +126,13 @@ impl Sorter {
     }
 }
 
-/// The end of a length's bucket where none is written: four from each power of two to the
-/// next, none narrower than four. So a batch has at most a fifth of padding beyond lengths of
-/// 16, and a model few enough lanes that each fills.
+/// The end of a length's bucket where none is written: eight from each power of two to the
+/// next, none narrower than four. So a batch has at most a ninth of padding beyond lengths of
+/// 32, and a model few enough lanes that each fills.
 fn next_step(length: usize) -> usize {
     const NARROWEST: usize = 4;
     let below = length.max(1).ilog2();
-    let step = (1usize << below).div_ceil(4).max(NARROWEST);
+    let step = (1usize << below).div_ceil(8).max(NARROWEST);
     length
         .max(1)
         .checked_next_multiple_of(step)
@@ -197,12 +197,12 @@ mod tests {
         let all = [0, 1, 4, 5, 16, 17, 32, 33, 100, 129];
         assert_eq!(
             lengths(&sorter(&[], true, false), &all),
-            [4, 4, 4, 8, 16, 20, 32, 40, 112, 160]
+            [4, 4, 4, 8, 16, 20, 32, 36, 104, 144]
         );
         let written = sorter(&[4, 12], true, false);
         assert_eq!(
             lengths(&written, &all),
-            [4, 4, 4, 12, 16, 20, 32, 40, 112, 160]
+            [4, 4, 4, 12, 16, 20, 32, 36, 104, 144]
         );
         assert_eq!(lengths(&sorter(&[4], false, false), &all), all);
     }

@@ -16,7 +16,8 @@ pub(crate) struct Row {
     pub(crate) weight: u64,
 }
 
-/// Examples of one call, lane and tenant, in the order of the call. A segment that is
+/// Examples of one call, lane and tenant: in the order of the call, or by length where
+/// lengths differ. A segment that is
 /// dropped tells its caller that they are lost.
 pub(crate) struct Segment {
     pub(crate) rows: VecDeque<Row>,
