@@ -10,7 +10,8 @@ pub use config::{Category, CategoryType, Config, Input, Unknown};
 
 use consort_plugin_config::NumberType;
 use consort_sdk::{
-    Assets, Datatype, Description, Element, Error, Example, Outcome, Plugin, Preprocess, Tensor,
+    Assets, Columns, Datatype, Description, Element, Error, Example, Outcome, Outputs, Plugin,
+    Preprocess, Tensor,
 };
 
 /// The most characters of an unknown category that an error shows.
@@ -20,12 +21,12 @@ const SHOWN_MAX: usize = 100;
 #[derive(Debug)]
 pub struct OneHot {
     output: String,
-    inputs: Vec<Columns>,
+    inputs: Vec<Encoding>,
 }
 
 /// The columns of one input.
 #[derive(Debug)]
-struct Columns {
+struct Encoding {
     input: Input,
     categories: Categories,
     unknown: Unknown,
@@ -42,7 +43,7 @@ impl Plugin for OneHot {
             let categories = input
                 .categories(assets)
                 .map_err(|error| error.within(format_args!("input \"{}\"", input.name)))?;
-            Ok(Columns {
+            Ok(Encoding {
                 unknown: input.unknown.unwrap_or(config.unknown),
                 categories,
                 input,
@@ -69,41 +70,58 @@ impl Preprocess for OneHot {
     }
 
     fn preprocess(&self, example: &Example) -> Result<Outcome, Error> {
-        let mut outputs: Vec<(String, Vec<f32>)> = Vec::new();
-        let of_all = self.inputs.iter().filter(|one| one.input.output.is_none());
-        let mut joined = Vec::with_capacity(of_all.map(Columns::count).sum());
-        for columns in &self.inputs {
-            let name = &columns.input.name;
-            let column = columns
-                .find(example)
-                .map_err(|error| error.within(format_args!("tensor \"{name}\"")))?;
-            let mut own = Vec::new();
-            let vector = match columns.input.output {
-                Some(_) => &mut own,
-                None => &mut joined,
-            };
-            let start = vector.len();
-            vector.resize(start + columns.count(), 0.0);
-            if let Some(one) = column.and_then(|column| vector.get_mut(start + column)) {
-                *one = 1.0;
-            }
-            if let Some(output) = &columns.input.output {
-                outputs.push((output.clone(), own));
-            }
-        }
-        if !joined.is_empty() {
-            outputs.push((self.output.clone(), joined));
-        }
-        let tensors = outputs.into_iter().map(|(name, vector)| {
-            let tensor = Tensor::from_vec(&[vector.len()], vector)?;
-            Ok((name, tensor))
-        });
-        let tensors = tensors.collect::<Result<Vec<_>, Error>>()?;
-        Ok(Outcome::Forward(tensors.into_iter().collect()))
+        let outputs = self.encoded(1, &[], |name| example.tensor(name))?;
+        Ok(Outcome::Forward(outputs))
+    }
+
+    fn preprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
+        let count = columns.count();
+        let outputs = self.encoded(count, &[count], |name| columns.tensor(name))?;
+        Ok(Some(outputs))
     }
 }
 
 impl OneHot {
+    /// The vectors of so many examples; their shapes begin with `axes`.
+    fn encoded<'a>(
+        &self,
+        count: usize,
+        axes: &[usize],
+        tensor: impl Fn(&str) -> Result<&'a Tensor, Error>,
+    ) -> Result<Outputs, Error> {
+        let mut outputs: Vec<(&str, usize, Vec<f32>)> = (self.outputs().into_iter())
+            .map(|(name, columns)| (name, columns, vec![0.0; count * columns]))
+            .collect();
+        let (mut own, mut joined) = (0, 0);
+        for input in &self.inputs {
+            let name = &input.input.name;
+            let (output, start) = match input.input.output {
+                Some(_) => (own, 0),
+                None => (outputs.len() - 1, joined),
+            };
+            match input.input.output {
+                Some(_) => own += 1,
+                None => joined += input.count(),
+            }
+            let Some((_, columns, ones)) = outputs.get_mut(output) else {
+                continue;
+            };
+            input
+                .find(tensor(name)?, |example, column| {
+                    if let Some(one) = ones.get_mut(example * *columns + start + column) {
+                        *one = 1.0;
+                    }
+                })
+                .map_err(|error| error.within(format_args!("tensor \"{name}\"")))?;
+        }
+        let tensors = outputs.into_iter().map(|(name, columns, ones)| {
+            let shape = [axes, &[columns]].concat();
+            Ok((name.to_owned(), Tensor::from_vec(&shape, ones)?))
+        });
+        let tensors = tensors.collect::<Result<Vec<_>, Error>>()?;
+        Ok(tensors.into_iter().collect())
+    }
+
     /// The outputs, and how many columns each has.
     fn outputs(&self) -> Vec<(&str, usize)> {
         let mut outputs = Vec::new();
@@ -121,27 +139,41 @@ impl OneHot {
     }
 }
 
-// === impl Columns ===
+// === impl Encoding ===
 
-impl Columns {
+impl Encoding {
     /// How many columns there are.
     fn count(&self) -> usize {
         self.categories.len() + usize::from(self.unknown == Unknown::Other)
     }
 
-    /// The column of an example's category, if it has one.
-    fn find(&self, example: &Example) -> Result<Option<usize>, Error> {
-        let tensor = example.tensor(&self.input.name)?;
-        let number = match self.input.datatype {
-            CategoryType::Bytes => {
-                let text = tensor.byte_string()?;
-                let column = self.categories.text(&text);
-                return self.or_unknown(column, || shown(&text));
-            }
-            CategoryType::Bool => tensor.element::<bool>()?.into(),
-            CategoryType::Integer(number_type) => integer(tensor, number_type)?,
+    /// Tells the column of each example's category, where it has one.
+    fn find(&self, tensor: &Tensor, mut found: impl FnMut(usize, usize)) -> Result<(), Error> {
+        let mut tell = |example, column: Option<usize>| {
+            column.into_iter().for_each(|column| found(example, column));
         };
-        self.or_unknown(self.categories.integer(number), || number.to_string())
+        if self.input.datatype == CategoryType::Bytes {
+            for (example, text) in tensor.byte_strings()?.iter().enumerate() {
+                tell(
+                    example,
+                    self.or_unknown(self.categories.text(text), || shown(text))?,
+                );
+            }
+            return Ok(());
+        }
+        let numbers = match self.input.datatype {
+            CategoryType::Integer(number_type) => integers(tensor, number_type)?,
+            _ => tensor
+                .read::<bool>()?
+                .iter()
+                .map(|one| i128::from(*one))
+                .collect(),
+        };
+        for (example, number) in numbers.into_iter().enumerate() {
+            let column = self.categories.integer(number);
+            tell(example, self.or_unknown(column, || number.to_string())?);
+        }
+        Ok(())
     }
 
     fn or_unknown(
@@ -164,9 +196,10 @@ impl Columns {
     }
 }
 
-fn integer(tensor: &Tensor, number_type: NumberType) -> Result<i128, Error> {
-    fn read<T: Element + Into<i128>>(tensor: &Tensor) -> Result<i128, Error> {
-        Ok(tensor.element::<T>()?.into())
+fn integers(tensor: &Tensor, number_type: NumberType) -> Result<Vec<i128>, Error> {
+    fn read<T: Element + Into<i128>>(tensor: &Tensor) -> Result<Vec<i128>, Error> {
+        let numbers = tensor.read::<T>()?;
+        Ok(numbers.iter().map(|number| (*number).into()).collect())
     }
     match number_type {
         NumberType::Uint8 => read::<u8>(tensor),

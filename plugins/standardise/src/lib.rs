@@ -10,8 +10,8 @@ pub use scale::{Rounded, Scale, ScaleError};
 
 use consort_plugin_config::{NumberType, of_type};
 use consort_sdk::{
-    ANY, Assets, Datatype, Description, Dim, Element, Error, Example, Outcome, Outputs, Plugin,
-    Preprocess, Tensor,
+    ANY, Assets, Columns, Datatype, Description, Dim, Element, Error, Example, Outcome, Outputs,
+    Plugin, Preprocess, Tensor,
 };
 
 /// The plugin.
@@ -59,21 +59,29 @@ impl Preprocess for Standardise {
     }
 
     fn preprocess(&self, example: &Example) -> Result<Outcome, Error> {
+        let outputs = self.outputs(example.tensor(&self.config.input)?)?;
+        Ok(Outcome::Forward(outputs))
+    }
+
+    /// Rows of several examples are rows like those of one.
+    fn preprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
+        let all = columns.tensor(&self.config.input)?;
+        self.outputs(all).map(Some)
+    }
+}
+
+impl Standardise {
+    fn outputs(&self, tensor: &Tensor) -> Result<Outputs, Error> {
         let config = &self.config;
-        let tensor = example.tensor(&config.input)?;
         let scaled = match config.to {
             Precision::Fp32 => self.scaled::<f32>(tensor, config.datatype),
             Precision::Fp64 => self.scaled::<f64>(tensor, config.datatype),
         };
         let scaled =
             scaled.map_err(|error| error.within(format_args!("tensor \"{}\"", config.input)))?;
-        Ok(Outcome::Forward(
-            Outputs::new().with(config.output.clone(), scaled),
-        ))
+        Ok(Outputs::new().with(config.output.clone(), scaled))
     }
-}
 
-impl Standardise {
     fn scaled<R: Rounded + Element>(
         &self,
         tensor: &Tensor,

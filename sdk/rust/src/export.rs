@@ -262,7 +262,7 @@ mod component {
     use crate::bindings::{columns, model_handler, models, preprocess, types};
     use crate::host::{Column, in_columns};
     use crate::results::Results;
-    use crate::{Args, Assets, Description, Dim, Dims, Ensemble, Error, Example, Model};
+    use crate::{Args, Assets, Columns, Description, Dim, Dims, Ensemble, Error, Example, Model};
     use crate::{
         ModelHandler, Outcome, Outputs, Plugin, Postprocess, Preprocess, Signature, Tensor,
         TensorSpec,
@@ -437,18 +437,24 @@ mod component {
         examples: Vec<types::Example>,
         promised: Option<&Vec<TensorSpec>>,
     ) -> Vec<Example> {
-        let promised = promised.map(Vec::as_slice).unwrap_or_default();
         examples
             .into_iter()
-            .map(|example| {
-                let tensors = example.tensors.into_iter().map(|named| {
-                    let spec = promised.iter().find(|spec| spec.name == named.name);
-                    let datatype = spec.map(|spec| spec.datatype);
-                    (named.name.into(), Tensor::from_host(named.tensor, datatype))
-                });
-                Example::from_parts(example.key, tensors.collect())
-            })
+            .map(|example| as_example(example.key, example.tensors, promised))
             .collect()
+    }
+
+    fn as_example(
+        key: Option<String>,
+        tensors: Vec<types::NamedTensor>,
+        promised: Option<&Vec<TensorSpec>>,
+    ) -> Example {
+        let promised = promised.map(Vec::as_slice).unwrap_or_default();
+        let tensors = tensors.into_iter().map(|named| {
+            let spec = promised.iter().find(|spec| spec.name == named.name);
+            let datatype = spec.map(|spec| spec.datatype);
+            (named.name.into(), Tensor::from_host(named.tensor, datatype))
+        });
+        Example::from_parts(key, tensors.collect())
     }
 
     pub(crate) fn tensors(outputs: Outputs) -> Result<Vec<types::NamedTensor>, types::Error> {
@@ -471,7 +477,13 @@ mod component {
         columns: Vec<types::NamedTensor>,
     ) -> columns::Results {
         in_columns(|| {
-            let examples = rows(count, columns, slot.preprocess_inputs.get());
+            let columns = as_columns(count, columns, slot.preprocess_inputs.get());
+            if let Ok(Some(outputs)) = slot.plugin().preprocess_columns(&columns)
+                && let Ok(tensors) = tensors(outputs)
+            {
+                return Results::all_forward(count, tensors);
+            }
+            let examples = rows(columns);
             let mut results = Results::new();
             for outcome in slot.plugin().preprocess_many(&examples) {
                 results.add(outcome);
@@ -487,7 +499,13 @@ mod component {
         columns: Vec<types::NamedTensor>,
     ) -> columns::Results {
         in_columns(|| {
-            let examples = rows(count, columns, slot.postprocess_inputs.get());
+            let columns = as_columns(count, columns, slot.postprocess_inputs.get());
+            if let Ok(Some(outputs)) = slot.plugin().postprocess_columns(&columns)
+                && let Ok(tensors) = tensors(outputs)
+            {
+                return Results::all_forward(count, tensors);
+            }
+            let examples = rows(columns);
             let mut results = Results::new();
             for outputs in slot.plugin().postprocess_many(&examples) {
                 results.add(outputs.map(Outcome::Forward));
@@ -496,22 +514,25 @@ mod component {
         })
     }
 
-    /// The examples of a call that came as columns.
-    fn rows(
+    fn as_columns(
         count: u32,
         columns: Vec<types::NamedTensor>,
         promised: Option<&Vec<TensorSpec>>,
-    ) -> Vec<Example> {
-        let promised = promised.map(Vec::as_slice).unwrap_or_default();
+    ) -> Columns {
+        Columns::new(count as usize, as_example(None, columns, promised))
+    }
+
+    /// The examples of columns, one by one.
+    fn rows(columns: Columns) -> Vec<Example> {
+        let count = u32::try_from(columns.count()).unwrap_or(u32::MAX);
+        let (_, columns) = columns.into_example().into_parts();
         let columns: Vec<(Rc<str>, Rc<Column>)> = columns
             .into_iter()
-            .map(|named| {
-                let spec = promised.iter().find(|spec| spec.name == named.name);
-                let datatype = spec.map(|spec| spec.datatype);
-                (
-                    named.name.into(),
-                    Rc::new(Column::new(named.tensor, datatype)),
-                )
+            .filter_map(|(name, tensor)| {
+                let datatype = tensor.datatype();
+                // The host's own, and so never refused.
+                let tensor = tensor.into_host().ok()?;
+                Some((name, Rc::new(Column::new(tensor, Some(datatype)))))
             })
             .collect();
         (0..count)

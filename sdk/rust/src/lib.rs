@@ -65,6 +65,7 @@ pub mod log;
 
 mod args;
 mod assets;
+mod columns;
 mod content;
 mod dims;
 mod element;
@@ -96,6 +97,7 @@ pub mod export;
 
 pub use args::{ArgValue, Args};
 pub use assets::Assets;
+pub use columns::Columns;
 pub use dims::{ANY, Dim, Dims};
 pub use element::{Bf16, Datatype, Element, F16};
 pub use elements::{ByteString, ByteStrings, Elements};

@@ -1,8 +1,8 @@
 //! The traits that an author implements.
 
 use crate::{
-    Args, Assets, Description, Error, Example, HandlerDescription, Model, Outcome, Outputs,
-    Signature,
+    Args, Assets, Columns, Description, Error, Example, HandlerDescription, Model, Outcome,
+    Outputs, Signature,
 };
 
 /// A plugin: what `init` made, for the roles to use.
@@ -32,6 +32,18 @@ pub trait Preprocess: Plugin {
             .map(|example| self.preprocess(example))
             .collect()
     }
+
+    /// Prepares all examples of a call at once, where their inputs are of equal shapes: each
+    /// output has a first axis over the examples too. Override it beside
+    /// [`preprocess`](Self::preprocess) where an example is so little work (rows of a table,
+    /// say) that handing it in and out costs more.
+    ///
+    /// `None`, the default, and an error: the examples are prepared one by one, so that one
+    /// which is wrong fails alone, and one that can be answered is.
+    fn preprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
+        let _ = columns;
+        Ok(None)
+    }
 }
 
 /// The role after a model: from the model's outputs to an answer.
@@ -49,6 +61,13 @@ pub trait Postprocess: Plugin {
             .iter()
             .map(|example| self.postprocess(example))
             .collect()
+    }
+
+    /// Finishes all examples of a call at once, as [`Preprocess::preprocess_columns`] prepares
+    /// them.
+    fn postprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
+        let _ = columns;
+        Ok(None)
     }
 }
 

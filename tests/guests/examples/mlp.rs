@@ -2,7 +2,7 @@
 //! names the best of three classes.
 
 use consort_sdk::{
-    Assets, Datatype, Description, Error, Example, Outcome, Outputs, Plugin, Postprocess,
+    Assets, Columns, Datatype, Description, Error, Example, Outcome, Outputs, Plugin, Postprocess,
     Preprocess, Signature, Tensor,
 };
 
@@ -34,13 +34,30 @@ impl Preprocess for Classifier {
     }
 
     fn preprocess(&self, example: &Example) -> Result<Outcome, Error> {
-        let measurements = example.read::<f32>("measurements")?;
-        let standard: Vec<f32> = measurements
-            .iter()
-            .map(|value| (value - MEAN) / DEVIATION)
-            .collect();
-        let x = Tensor::from_slice(&[16], &standard)?;
+        let standard = standardised(&example.read("measurements")?);
+        let x = Tensor::from_vec(&[16], standard)?;
         Ok(Outcome::Forward(Outputs::from([("x", x)])))
+    }
+
+    fn preprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
+        let standard = standardised(&columns.read("measurements")?);
+        let x = Tensor::from_vec(&[columns.count(), 16], standard)?;
+        Ok(Some(Outputs::from([("x", x)])))
+    }
+}
+
+fn standardised(measurements: &[f32]) -> Vec<f32> {
+    let each = |value: &f32| (value - MEAN) / DEVIATION;
+    measurements.iter().map(each).collect()
+}
+
+impl Classifier {
+    /// The best label of an example, and its probability.
+    fn best(&self, probabilities: &[f32]) -> Result<(&str, f32), Error> {
+        let labelled = probabilities.iter().zip(&self.labels);
+        let best = labelled.max_by(|a, b| a.0.total_cmp(b.0));
+        best.map(|(probability, label)| (label.as_str(), *probability))
+            .ok_or_else(|| Error::invalid_input("there are no probabilities"))
     }
 }
 
@@ -54,15 +71,24 @@ impl Postprocess for Classifier {
 
     fn postprocess(&self, example: &Example) -> Result<Outputs, Error> {
         let probabilities = example.read::<f32>("probabilities")?;
-        let (probability, label) = probabilities
-            .iter()
-            .zip(&self.labels)
-            .max_by(|a, b| a.0.total_cmp(b.0))
-            .ok_or_else(|| Error::invalid_input("there are no probabilities"))?;
+        let (label, probability) = self.best(&probabilities)?;
         Ok(Outputs::from([
             ("label", Tensor::single_bytes(label)?),
-            ("probability", Tensor::from_slice(&[1], &[*probability])?),
+            ("probability", Tensor::single(probability)?),
         ]))
+    }
+
+    fn postprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
+        let probabilities = columns.read::<f32>("probabilities")?;
+        let rows = probabilities.chunks(self.labels.len());
+        let best = rows.map(|row| self.best(row));
+        let (labels, best): (Vec<_>, Vec<_>) =
+            best.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let shape = [columns.count(), 1];
+        Ok(Some(Outputs::from([
+            ("label", Tensor::from_byte_strings(&shape, labels)?),
+            ("probability", Tensor::from_vec(&shape, best)?),
+        ])))
     }
 }
 

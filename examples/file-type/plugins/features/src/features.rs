@@ -49,19 +49,32 @@ pub struct WindowError {
 }
 
 /// Makes the model's tokens of a file, or says what the file is without the model.
+pub fn features(config: &Config, windows: Windows<'_>) -> Result<Features, WindowError> {
+    let mut tokens = Vec::with_capacity(config.token_count());
+    Ok(match add_features(config, windows, &mut tokens)? {
+        None => Features::Tokens(tokens),
+        Some(guess) => Features::Guess(guess),
+    })
+}
+
+/// Adds the model's tokens of a file to others, or says what the file is without the model.
 ///
 /// The first and last `block_size` bytes are stripped of white space on their outer side;
 /// of these, `beg_size` and `end_size` bytes become tokens, padded on their inner side.
-pub fn features(config: &Config, windows: Windows<'_>) -> Result<Features, WindowError> {
+pub fn add_features(
+    config: &Config,
+    windows: Windows<'_>,
+    tokens: &mut Vec<i32>,
+) -> Result<Option<Guess>, WindowError> {
     let Windows { size, .. } = windows;
     let (head, tail) = windows.blocks(config.block_size)?;
     if size == 0 {
-        return Ok(Features::Guess(Guess::Empty));
+        return Ok(Some(Guess::Empty));
     }
     let start = strip_start(head);
     // Too little content, or too little after white space: the model would see padding.
     if size < config.min_file_size as u64 || start.len() < config.min_file_size {
-        return Ok(Features::Guess(guess(head)));
+        return Ok(Some(guess(head)));
     }
     let end = strip_end(tail);
     let start = start.get(..config.beg_size).unwrap_or(start);
@@ -71,11 +84,14 @@ pub fn features(config: &Config, windows: Windows<'_>) -> Result<Features, Windo
         .and_then(|cut| end.get(cut..))
         .unwrap_or(end);
 
-    let mut tokens = Vec::with_capacity(config.token_count());
+    let before = tokens.len();
     tokens.extend(start.iter().map(|byte| i32::from(*byte)));
-    tokens.resize(config.token_count() - end.len(), config.padding_token);
+    tokens.resize(
+        before + config.token_count() - end.len(),
+        config.padding_token,
+    );
     tokens.extend(end.iter().map(|byte| i32::from(*byte)));
-    Ok(Features::Tokens(tokens))
+    Ok(None)
 }
 
 fn guess(content: &[u8]) -> Guess {

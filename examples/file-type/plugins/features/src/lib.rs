@@ -7,11 +7,13 @@ mod config;
 mod features;
 
 pub use config::Config;
-pub use features::{Features, Guess, WindowError, Windows, features};
+pub use features::{Features, Guess, WindowError, Windows, add_features, features};
 
 use config::RawConfig;
-use consort_sdk::{Assets, Datatype, Description, Error, Example, Outcome, Plugin, Preprocess};
-use consort_sdk::{ByteString, Tensor};
+use consort_sdk::{
+    Assets, ByteString, Columns, Datatype, Description, Error, Example, Outcome, Outputs, Plugin,
+    Preprocess, Tensor,
+};
 use file_type_content_types::{ANSWER, CONFIG_ASSET, ContentType, ContentTypes, label};
 
 /// The plugin.
@@ -71,16 +73,10 @@ impl Preprocess for FileFeatures {
     fn preprocess(&self, example: &Example) -> Result<Outcome, Error> {
         let head: ByteString = example.byte_string("head")?;
         let tail: ByteString = example.byte_string("tail")?;
-        let size: i64 = example.element("size")?;
-        let size = u64::try_from(size).map_err(|_| {
-            Error::invalid_input(format!(
-                "tensor \"size\" is {size}, the size of a file in bytes is expected"
-            ))
-        })?;
         let windows = Windows {
             head: &head,
             tail: &tail,
-            size,
+            size: size_of_file(example.element("size")?)?,
         };
         let guess = match features(&self.config, windows).map_err(Error::invalid_input)? {
             Features::Tokens(tokens) => {
@@ -93,6 +89,32 @@ impl Preprocess for FileFeatures {
         };
         Ok(Outcome::answer(guess.answer(1.0)?))
     }
+
+    /// Only where the model has something to see in each file.
+    fn preprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
+        let (heads, tails) = (columns.byte_strings("head")?, columns.byte_strings("tail")?);
+        let sizes = columns.read::<i64>("size")?;
+        let (count, each) = (columns.count(), self.config.token_count());
+        let mut tokens = Vec::with_capacity(count * each);
+        for ((head, tail), size) in heads.iter().zip(tails.iter()).zip(sizes.iter()) {
+            let size = size_of_file(*size)?;
+            let windows = Windows { head, tail, size };
+            let guess = add_features(&self.config, windows, &mut tokens);
+            if guess.map_err(Error::invalid_input)?.is_some() {
+                return Ok(None);
+            }
+        }
+        let bytes = Tensor::from_vec(&[count, each], tokens)?;
+        Ok(Some([("bytes", bytes)].into()))
+    }
+}
+
+fn size_of_file(size: i64) -> Result<u64, Error> {
+    u64::try_from(size).map_err(|_| {
+        Error::invalid_input(format!(
+            "tensor \"size\" is {size}, the size of a file in bytes is expected"
+        ))
+    })
 }
 
 #[cfg(test)]
