@@ -236,3 +236,33 @@ fn flaws_of_the_configuration_are_named() {
         assert!(error.message().starts_with(expected), "{error}");
     }
 }
+
+#[test]
+fn all_rows_at_once_are_as_one_by_one() {
+    let config = r#"{"unknown": "zeros", "inputs": [
+        {"name": "colour", "categories": ["red", "green"]},
+        {"name": "size", "datatype": "int64", "categories": [1, 2, 3], "output": "sizes"},
+        {"name": "flag", "datatype": "bool", "categories": [0, 1]}
+    ]}"#;
+    let plugin = OneHot::init(config, &Assets::none()).unwrap();
+    let rows = [("red", 2, true), ("blue", 9, false), ("green", 1, false)];
+    let examples = rows.map(|(colour, size, flag)| {
+        Example::from_tensors([
+            ("colour", text(colour)),
+            ("size", Tensor::single::<i64>(size).unwrap()),
+            ("flag", Tensor::single(flag).unwrap()),
+        ])
+    });
+    let columns = Columns::stack(&examples).unwrap();
+    let together = plugin.preprocess_columns(&columns).unwrap().unwrap();
+    for (name, width) in [("x", 4), ("sizes", 3)] {
+        let each = examples
+            .iter()
+            .flat_map(|example| match plugin.preprocess(example) {
+                Ok(Outcome::Forward(outputs)) => vector(&outputs, name),
+                other => panic!("{other:?}"),
+            });
+        assert_eq!(together.tensor(name).unwrap().shape(), [3, width]);
+        assert_eq!(vector(&together, name), each.collect::<Vec<_>>());
+    }
+}

@@ -292,3 +292,27 @@ fn the_description_follows_the_configuration() {
             .forwards("y", Datatype::Fp64, [ANY, Dim::Is(2)])
     );
 }
+
+#[test]
+fn all_rows_at_once_are_as_one_by_one() {
+    let plugin = Standardise::init(r#"{"mean": [1, 2], "deviation": [2, 4]}"#, &Assets::none());
+    let plugin = plugin.unwrap();
+    let rows = [[1f32, 2.0], [5.0, -2.0], [0.5, 0.25]];
+    let examples = rows.map(|numbers| Example::from_tensors([("x", row(&numbers))]));
+    let columns = Columns::stack(&examples).unwrap();
+    let outputs = plugin.preprocess_columns(&columns).unwrap().unwrap();
+    let together = outputs.tensor("x").unwrap();
+    assert_eq!(together.shape(), [3, 2]);
+    let each = examples
+        .iter()
+        .flat_map(|example| match plugin.preprocess(example) {
+            Ok(Outcome::Forward(outputs)) => outputs.tensor("x").unwrap().to_vec::<f32>().unwrap(),
+            other => panic!("{other:?}"),
+        });
+    assert_eq!(together.to_vec::<f32>().unwrap(), each.collect::<Vec<_>>());
+
+    let wrong = [[1f32, 2.0], [f32::NAN, 0.0]].map(|numbers| row(&numbers));
+    let wrong = wrong.map(|numbers| Example::from_tensors([("x", numbers)]));
+    let columns = Columns::stack(&wrong).unwrap();
+    assert!(plugin.preprocess_columns(&columns).is_err());
+}

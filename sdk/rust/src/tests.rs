@@ -1,7 +1,7 @@
 //! Tests of tensors, examples and roles as an author's unit tests would use them.
 
 use crate::{
-    Assets, Bf16, Datatype, Description, Error, Example, F16, Outcome, Outputs, Plugin,
+    Assets, Bf16, Columns, Datatype, Description, Error, Example, F16, Outcome, Outputs, Plugin,
     Postprocess, Preprocess, Signature, Tensor, TensorError,
 };
 use proptest::prelude::*;
@@ -425,4 +425,28 @@ fn many_examples_give_one_result_each_in_order() {
         })
         .collect();
     assert_eq!(ns, [4, 3]);
+}
+
+#[test]
+fn columns_hold_the_examples_of_a_call_together() {
+    let example = |n: i32, text: &str| {
+        let n = Tensor::from_slice(&[2], &[n, n + 1]).unwrap();
+        Example::from_tensors([("n", n), ("text", Tensor::single_bytes(text).unwrap())])
+    };
+    let columns = Columns::stack(&[example(1, "a"), example(5, "bc")]).unwrap();
+    assert_eq!(columns.count(), 2);
+    assert_eq!(columns.tensor("n").unwrap().shape(), [2, 2]);
+    assert_eq!(*columns.read::<i32>("n").unwrap(), [1, 2, 5, 6]);
+    let texts = columns.byte_strings("text").unwrap();
+    assert_eq!(texts.texts().unwrap(), ["a", "bc"]);
+    let error = columns.read::<i64>("n").unwrap_err().to_string();
+    assert!(error.contains("\"n\""), "{error}");
+    let longer = Example::from_tensors([("n", numbers(&[3]))]);
+    let shorter = Example::from_tensors([("n", numbers(&[2]))]);
+    let error = Columns::stack(&[longer, shorter]).unwrap_err().to_string();
+    assert!(error.contains("\"n\""), "{error}");
+
+    let plugin = Halves::init("", &Assets::none()).unwrap();
+    assert!(plugin.preprocess_columns(&columns).unwrap().is_none());
+    assert!(plugin.postprocess_columns(&columns).unwrap().is_none());
 }

@@ -254,6 +254,28 @@ fn the_plugin_forwards_tokens() {
 }
 
 #[test]
+fn all_files_at_once_are_as_one_by_one() {
+    let plugin = init(&config(), &content_types()).unwrap();
+    let at_once = |files: &[Example]| {
+        let columns = Columns::stack(files).unwrap();
+        plugin.preprocess_columns(&columns)
+    };
+    let files = [
+        example(b"abcde", b"abcde", 5),
+        example(b"0123456789", b"k23456789z", 90),
+    ];
+    let outputs = at_once(&files).unwrap().unwrap();
+    let bytes = outputs.tensor("bytes").unwrap();
+    assert_eq!(bytes.shape(), [2, 10]);
+    let expected = [spelled(b"abcde_bcde"), spelled(b"012345789z")].concat();
+    assert_eq!(bytes.to_vec::<i32>().unwrap(), expected);
+    // One that needs no model, and one that is none.
+    let [first, ..] = files;
+    assert!(at_once(&[first, example(b"", b"", 0)]).unwrap().is_none());
+    assert!(at_once(&[example(b"abc", b"abc", -1)]).is_err());
+}
+
+#[test]
 fn the_plugin_answers_without_the_model() {
     let plugin = init(&config(), &content_types()).unwrap();
     for (content, label, mime_type, group) in [
