@@ -102,6 +102,9 @@ mod tests {
         assert_eq!(column("2"), Column::All(2.0));
         assert_eq!(*column("-2.5").numbers(2), [-2.5, -2.5]);
         assert_eq!(*column("[1, 0.5]").numbers(2), [1.0, 0.5]);
+        // The nearest number, and not its neighbour.
+        let text = "31.245270191439438";
+        assert_eq!(*column(text).numbers(1), [text.parse::<f64>().unwrap()]);
         assert_eq!((column("1").count(), column("[]").count()), (None, Some(0)));
     }
 
