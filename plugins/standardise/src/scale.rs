@@ -36,7 +36,7 @@ pub enum ScaleError {
 }
 
 /// A number that comes out.
-pub trait Rounded: Copy {
+pub trait Rounded: Copy + Default {
     /// The nearest such number.
     fn round(number: f64) -> Self;
     /// Whether it is a number, and not infinite.
@@ -63,6 +63,9 @@ impl Rounded for f64 {
     }
 }
 
+/// Numbers that are scaled together: a loop of few rounds, each of many, suits vectors.
+const BLOCK: usize = 8;
+
 // === impl Scale ===
 
 impl Scale {
@@ -81,21 +84,10 @@ impl Scale {
         numbers: &[T],
         columns: usize,
     ) -> Result<Vec<R>, ScaleError> {
-        let mut scaled = Vec::with_capacity(numbers.len());
-        match (&self.mean, &self.deviation) {
-            (Column::All(mean), Column::All(deviation)) => {
-                let numbers = numbers.iter();
-                scaled.extend(numbers.map(|number| R::round((number.to_f64() - mean) / deviation)));
-            }
-            (mean, deviation) => {
-                let (mean, deviation) = (mean.numbers(columns), deviation.numbers(columns));
-                for row in numbers.chunks(columns.max(1)) {
-                    let of_columns = row.iter().zip(&*mean).zip(&*deviation);
-                    scaled.extend(of_columns.map(|((number, mean), deviation)| {
-                        R::round((number.to_f64() - mean) / deviation)
-                    }));
-                }
-            }
+        let mut scaled = Vec::<R>::with_capacity(numbers.len());
+        let (mean, deviation) = (self.mean.numbers(columns), self.deviation.numbers(columns));
+        for row in numbers.chunks(columns.max(1)) {
+            scale_row(row, &mean, &deviation, &mut scaled);
         }
         // Rare, and so looked for at the end alone, in all of them at once.
         if !scaled.iter().fold(true, |all, one| all & one.is_finite()) {
@@ -143,6 +135,30 @@ impl Scale {
         }
         Ok(())
     }
+}
+
+/// Adds a row, a number a column, scaled.
+fn scale_row<T: Number, R: Rounded>(
+    row: &[T],
+    mean: &[f64],
+    deviation: &[f64],
+    scaled: &mut Vec<R>,
+) {
+    let (blocks, rest) = row.as_chunks::<BLOCK>();
+    let (mean_blocks, mean_rest) = mean.as_chunks::<BLOCK>();
+    let (deviation_blocks, deviation_rest) = deviation.as_chunks::<BLOCK>();
+    let each = |((number, mean), deviation): ((&T, &f64), &f64)| {
+        R::round((number.to_f64() - mean) / deviation)
+    };
+    for ((numbers, mean), deviation) in blocks.iter().zip(mean_blocks).zip(deviation_blocks) {
+        let mut block = [R::default(); BLOCK];
+        let of_columns = numbers.iter().zip(mean).zip(deviation);
+        for (one, of_column) in block.iter_mut().zip(of_columns) {
+            *one = each(of_column);
+        }
+        scaled.extend_from_slice(&block);
+    }
+    scaled.extend(rest.iter().zip(mean_rest).zip(deviation_rest).map(each));
 }
 
 // === impl ScaleError ===
