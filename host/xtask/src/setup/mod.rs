@@ -10,6 +10,7 @@ mod pins;
 mod python;
 pub(crate) mod requirements;
 mod rust_target;
+mod scripted;
 pub(crate) mod tabular;
 pub(crate) mod voice_activity;
 mod wheel;
