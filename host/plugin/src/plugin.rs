@@ -1,6 +1,6 @@
 //! A loaded plugin, ready for calls.
 
-use crate::call::{Postprocess, Preprocess, RoleCall};
+use crate::call::{Postprocess, Preprocess, RoleCall, call_role};
 use crate::ensemble::Ensemble;
 use crate::group::Group;
 use crate::instance::Recipe;
@@ -11,8 +11,8 @@ use crate::role::Role;
 use crate::state::PluginShare;
 use crate::streams::Streams;
 use consort_inference::{
-    Call, Example, Failure, FailureKind, Outcome, PluginName, Signature, StreamStates, TensorSpec,
-    Tensors,
+    Call, Example, Failure, FailureKind, Outcome, PluginName, Signature, StreamStates, TenantId,
+    TensorSpec, Tensors,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -164,6 +164,18 @@ impl Plugin {
         call: Call,
     ) -> Vec<Result<Outcome, Failure>> {
         self.run::<Ensemble>(examples, call).await
+    }
+
+    /// Enters an instance in the role `postprocess` for no example at all: what it costs by
+    /// itself. For benches.
+    #[doc(hidden)]
+    pub async fn call_for_nothing(&self) -> Result<(), Failure> {
+        let (tenant, call) = (TenantId::default(), Call::default());
+        let entered = call_role::<Postprocess>(&self.core, &tenant, &[], &call);
+        entered.await.map(drop).map_err(|error| {
+            let stage = self.core.stage(Role::Postprocess);
+            Failure::new(stage, error.kind(), error.message())
+        })
     }
 
     /// Checks the inputs, then makes a call of its own for each tenant. Where a model that it
