@@ -123,30 +123,38 @@ fn streams_go_through_an_ensemble_in_code() {
         "[model.sum]\npath = \"sum.onnx\"\nstate = {{ sum = \"next\" }}\n\
          [[ensemble.a.step]]\nmodel = \"sum\"\noutputs = {{ y = \"x\" }}\n\
          [plugin.code]\npath = {:?}\nconfig = \"passes on\"\nmodels = [\"a\"]\n\
-         [[ensemble.e.step]]\nplugin = \"code\"\n",
+         [[ensemble.e.step]]\nplugin = \"code\"\n\
+         [[ensemble.twice.step]]\nname = \"one\"\nplugin = \"code\"\n\
+         [[ensemble.twice.step]]\nname = \"two\"\nplugin = \"code\"\n",
         guest("code_ensemble"),
     ));
     place.write("sum.onnx", &summing_whole(0));
     let server = place.serve();
     let config = server.get("/v2/models/e/config").json();
     assert_eq!(config["sequence_batching"], json!({}));
-    let sent = |numbers: &[i64], parameters: Value| {
+    let sent_to = |model: &str, numbers: &[i64], parameters: Value| {
         let shape = [numbers.len(), 1];
         let x = json!({"name": "x", "datatype": "INT64", "shape": shape, "data": numbers});
         let (status, body) = infer(
             &server,
-            "e",
+            model,
             &json!({"inputs": [x], "parameters": parameters}),
         );
         assert_eq!(status, 200, "{body}");
         body["outputs"][0]["data"].clone()
     };
+    let sent = |numbers: &[i64], parameters| sent_to("e", numbers, parameters);
     let part = |begins: bool, ends: bool| json!({"sequence_id": 7, "sequence_start": begins, "sequence_end": ends});
     assert_eq!(sent(&[1, 2, 3], part(true, false)), json!([1, 3, 6]));
     assert_eq!(sent(&[4], part(false, false)), json!([10]));
     assert_eq!(sent(&[5], json!({"key": "another"})), json!([5]));
     assert_eq!(sent(&[1, 1], part(true, false)), json!([1, 2]));
     assert_eq!(sent(&[1], part(false, true)), json!([3]));
+    assert_eq!(sent(&[1], part(false, false)), json!([1]), "forgotten");
+    // Both steps hear the same stream: 1 and 1 more, 2 + 1 and 3 more.
+    let twice = |parameters| sent_to("twice", &[1], parameters);
+    assert_eq!(twice(part(true, false)), json!([2]));
+    assert_eq!(twice(part(false, true)), json!([6]));
     assert_eq!(sent(&[1], part(false, false)), json!([1]), "forgotten");
 }
 

@@ -5,6 +5,7 @@ use crate::inflight::Inflight;
 use crate::metrics::{EnsembleLabels, ExampleLabels, FailureLabels, Metrics, StepLabels};
 use crate::running::{Results, Run};
 use crate::stats::{StepStats, Totals};
+use crate::streams::Streams;
 use crate::traveller::{End, Traveller};
 use crate::walk::Walk;
 use crate::{CompileError, Graph, Plan};
@@ -215,11 +216,14 @@ impl Endpoint for Ensemble {
     fn infer(
         &self,
         examples: Vec<Example>,
-        call: Call,
+        mut call: Call,
     ) -> BoxFuture<'_, Vec<Result<Prediction, Failure>>> {
         Box::pin(async move {
             let begin = Instant::now();
+            let streams = Streams::of(&examples, &mut call, &self.states);
+            streams.begin();
             let results = Walk::new(self, examples, &call).run().await;
+            streams.end(&results);
             self.duration.observe(begin.elapsed().as_secs_f64());
             results
         })

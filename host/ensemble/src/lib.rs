@@ -23,6 +23,7 @@ mod plan;
 mod running;
 mod stats;
 mod step;
+mod streams;
 mod traveller;
 mod walk;
 

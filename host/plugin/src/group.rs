@@ -4,7 +4,7 @@ use crate::call::{RoleCall, call_role};
 use crate::plugin::Core;
 use crate::split::{Splitter, Verdict};
 use consort_inference::{Call, Example, Failure, FailureKind, Key, TenantId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// In how many instances the streams of one tenant are worked on at a time.
 const LANES: usize = 16;
@@ -84,16 +84,6 @@ impl Group {
             }
         }
         lanes
-    }
-
-    /// The streams of its examples.
-    pub(crate) fn streams(&self) -> impl Iterator<Item = (&TenantId, &Key)> {
-        let keys: HashSet<&Key> = self
-            .examples
-            .iter()
-            .filter_map(|e| e.key.as_ref())
-            .collect();
-        keys.into_iter().map(|key| (&self.tenant, key))
     }
 
     /// Calls with one example after the other. A stream goes no further in this call where an

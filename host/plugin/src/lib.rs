@@ -57,7 +57,6 @@ mod scan;
 mod snapshot;
 mod split;
 mod state;
-mod streams;
 mod tensors;
 mod trap;
 mod ways;

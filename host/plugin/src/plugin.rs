@@ -9,7 +9,6 @@ use crate::model_handler::ModelHandlerDescription;
 use crate::pool::PluginKey;
 use crate::role::Role;
 use crate::state::PluginShare;
-use crate::streams::Streams;
 use consort_inference::{
     Call, Example, Failure, FailureKind, Outcome, PluginName, Signature, StreamStates, TenantId,
     TensorSpec, Tensors,
@@ -196,10 +195,6 @@ impl Plugin {
                 Err((kind, message)) => *result = Some(Err(Failure::new(stage(), kind, message))),
             }
         }
-        let streams = Streams::of(&groups, self.states());
-        if call.stream.begins {
-            streams.forget();
-        }
         let keeps_state = !self.states().is_empty();
         let groups = groups.into_iter();
         let mut groups: Vec<Group> = match keeps_state {
@@ -224,9 +219,6 @@ impl Plugin {
             if let Ok(done) = done {
                 done.put(&mut results);
             }
-        }
-        if call.stream.ends {
-            streams.forget();
         }
         let lost = || {
             let message = "the call ended without a result; this is a defect of the host";

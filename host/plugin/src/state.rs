@@ -165,8 +165,7 @@ impl State {
             deadline: Some(self.ends_at().into_std()),
             args,
             keep_example: false,
-            // A guest may call often on behalf of one request: where streams begin and end is
-            // seen to around its call.
+            // Where streams begin and end is seen to around the whole of a request.
             stream: StreamPart::default(),
             ..self.caller.clone()
         }

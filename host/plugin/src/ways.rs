@@ -2,38 +2,30 @@
 //! optional parts that failed. They belong into the predictions that the guest makes of them.
 
 use consort_inference::{Example, Failure, Key, ModelId, Origin, Prediction};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The ways of all calls to models in one call into a guest. They are as many as the calls, so
-/// `model_calls_max` bounds them.
+/// The ways of all calls to models in one call into a guest, by the keys under which they were
+/// made: `model_calls_max` bounds these.
 #[derive(Debug, Default)]
-pub(crate) struct Ways(Mutex<Vec<Way>>);
-
-#[derive(Debug)]
-struct Way {
-    /// The example that the model was called for, where the guest said it.
-    key: Option<Key>,
-    origin: Origin,
-}
+pub(crate) struct Ways(Mutex<BTreeMap<Option<Key>, Origin>>);
 
 // === impl Ways ===
 
 impl Ways {
     /// Notes what came of one call, made under that key.
     pub(crate) fn add(&self, key: Option<&Key>, results: &[Result<Prediction, Failure>]) {
-        let mut joined: Option<Origin> = None;
-        for prediction in results.iter().flatten() {
-            if prediction.arms.is_empty() && prediction.partial.is_empty() {
-                continue;
-            }
-            let (arms, partial) = (prediction.arms.clone(), prediction.partial.clone());
-            joined
-                .get_or_insert_with(|| Origin::from(prediction.model_id.clone()))
-                .join(arms, partial);
-        }
-        if let Some(origin) = joined {
-            let key = key.cloned();
-            self.lock().push(Way { key, origin });
+        let went = |one: &&Prediction| !(one.arms.is_empty() && one.partial.is_empty());
+        let mut went = results.iter().flatten().filter(went).peekable();
+        let Some(first) = went.peek() else {
+            return;
+        };
+        let mut ways = self.lock();
+        let origin = ways
+            .entry(key.cloned())
+            .or_insert_with(|| Origin::from(first.model_id.clone()));
+        for prediction in went {
+            origin.join(prediction.arms.clone(), prediction.partial.clone());
         }
     }
 
@@ -41,24 +33,26 @@ impl Ways {
     /// was for that one; any other may have been for each of them.
     pub(crate) fn origins(&self, maker: &ModelId, examples: &[Example]) -> Vec<Origin> {
         let ways = self.lock();
-        let is_for = |way: &Way, example: &Example| {
-            let named = |example: &Example| way.key.is_some() && way.key == example.key;
-            named(example) || !examples.iter().any(named)
-        };
+        let mut of_all = Origin::from(maker.clone());
+        if !ways.is_empty() {
+            let keys: HashSet<&Key> = examples.iter().filter_map(|one| one.key.as_ref()).collect();
+            let is_for_one = |key: &Option<Key>| key.as_ref().is_some_and(|key| keys.contains(key));
+            for (_, way) in ways.iter().filter(|(key, _)| !is_for_one(key)) {
+                of_all.join(way.arms.clone(), way.partial.clone());
+            }
+        }
         let origin = |example: &Example| {
-            let mut origin = Origin::from(maker.clone());
-            for way in ways.iter().filter(|way| is_for(way, example)) {
-                origin.join(
-                    way.origin.arms.iter().cloned(),
-                    way.origin.partial.iter().cloned(),
-                );
+            let own = example.key.as_ref().and_then(|_| ways.get(&example.key));
+            let mut origin = of_all.clone();
+            if let Some(own) = own {
+                origin.join(own.arms.clone(), own.partial.clone());
             }
             origin
         };
         examples.iter().map(origin).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Way>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Option<Key>, Origin>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -107,7 +107,7 @@ impl OneHot {
                 continue;
             };
             input
-                .find(tensor(name)?, |example, column| {
+                .find(tensor(name)?, count, |example, column| {
                     if let Some(one) = ones.get_mut(example * *columns + start + column) {
                         *one = 1.0;
                     }
@@ -148,7 +148,18 @@ impl Encoding {
     }
 
     /// Tells the column of each example's category, where it has one.
-    fn find(&self, tensor: &Tensor, mut found: impl FnMut(usize, usize)) -> Result<(), Error> {
+    fn find(
+        &self,
+        tensor: &Tensor,
+        count: usize,
+        mut found: impl FnMut(usize, usize),
+    ) -> Result<(), Error> {
+        let given = tensor.element_count();
+        if given != count {
+            return Err(Error::invalid_input(format_args!(
+                "it holds {given} elements, {count} is expected: one an example"
+            )));
+        }
         let mut tell = |example, column: Option<usize>| {
             column.into_iter().for_each(|column| found(example, column));
         };

@@ -63,6 +63,8 @@ impl Rounded for f64 {
     }
 }
 
+/// The most numbers for which one mean and one deviation are written out side by side.
+const ALIKE_MAX: usize = 1024;
 /// Numbers that are scaled together: a loop of few rounds, each of many, suits vectors.
 const BLOCK: usize = 8;
 
@@ -85,8 +87,14 @@ impl Scale {
         columns: usize,
     ) -> Result<Vec<R>, ScaleError> {
         let mut scaled = Vec::<R>::with_capacity(numbers.len());
-        let (mean, deviation) = (self.mean.numbers(columns), self.deviation.numbers(columns));
-        for row in numbers.chunks(columns.max(1)) {
+        let columns_at_once = match (&self.mean, &self.deviation) {
+            // Rows may be cut anywhere where all columns are scaled alike.
+            (Column::All(_), Column::All(_)) => columns.min(ALIKE_MAX),
+            _ => columns,
+        };
+        let mean = self.mean.numbers(columns_at_once);
+        let deviation = self.deviation.numbers(columns_at_once);
+        for row in numbers.chunks(columns_at_once.max(1)) {
             scale_row(row, &mean, &deviation, &mut scaled);
         }
         // Rare, and so looked for at the end alone, in all of them at once.

@@ -478,9 +478,7 @@ mod component {
     ) -> columns::Results {
         in_columns(|| {
             let columns = as_columns(count, columns, slot.preprocess_inputs.get());
-            if let Ok(Some(outputs)) = slot.plugin().preprocess_columns(&columns)
-                && let Ok(tensors) = tensors(outputs)
-            {
+            if let Some(tensors) = at_once(&columns, slot.plugin().preprocess_columns(&columns)) {
                 return Results::all_forward(count, tensors);
             }
             let examples = rows(columns);
@@ -500,9 +498,7 @@ mod component {
     ) -> columns::Results {
         in_columns(|| {
             let columns = as_columns(count, columns, slot.postprocess_inputs.get());
-            if let Ok(Some(outputs)) = slot.plugin().postprocess_columns(&columns)
-                && let Ok(tensors) = tensors(outputs)
-            {
+            if let Some(tensors) = at_once(&columns, slot.plugin().postprocess_columns(&columns)) {
                 return Results::all_forward(count, tensors);
             }
             let examples = rows(columns);
@@ -520,6 +516,27 @@ mod component {
         promised: Option<&Vec<TensorSpec>>,
     ) -> Columns {
         Columns::new(count as usize, as_example(None, columns, promised))
+    }
+
+    /// What the plugin made of all examples at once, if it is of all of them.
+    fn at_once(
+        columns: &Columns,
+        made: Result<Option<Outputs>, Error>,
+    ) -> Option<Vec<types::NamedTensor>> {
+        let outputs = made.ok()??;
+        for (name, tensor) in outputs.tensors() {
+            if tensor.shape().first() != Some(&columns.count()) {
+                let problem = format!(
+                    "of {} examples at once came a tensor \"{name}\" of shape {:?}, whose first \
+                     axis must be over the examples; they are done one by one instead",
+                    columns.count(),
+                    tensor.shape()
+                );
+                crate::log::log(crate::log::Level::Warn, &problem);
+                return None;
+            }
+        }
+        tensors(outputs).ok()
     }
 
     /// The examples of columns, one by one.

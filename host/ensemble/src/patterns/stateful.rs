@@ -7,8 +7,7 @@ use super::metrics::PatternMetrics;
 use super::streams::{Busy, State, StreamKey, Streams, Ticket};
 use crate::{Drawing, Step};
 use consort_inference::{
-    BoxFuture, Call, Example, Failure, FailureKind, Outcome, StreamPart, Tensor, TensorSpec,
-    Tensors,
+    BoxFuture, Call, Example, Failure, FailureKind, Outcome, Tensor, TensorSpec, Tensors,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -40,8 +39,8 @@ pub struct StatefulConfig {
 /// Keeps the state of each stream between its examples. A stream is a key of one tenant;
 /// its examples run one after the other in the order in which they came, within a call and
 /// over all calls, while examples of other streams share their runs. A stream begins with
-/// zeros, and again after it was idle or where its caller says so ([`StreamPart`]); an example
-/// that fails leaves its state as it was. What may be asked again goes back together with what
+/// zeros, and again after it was idle or was forgotten ([`StreamStates`](consort_inference::StreamStates)); an example that fails
+/// leaves its state as it was. What may be asked again goes back together with what
 /// follows it in its call, so that the order can be kept.
 pub struct Stateful {
     face: Face,
@@ -64,8 +63,6 @@ struct Lane {
     ticket: Ticket,
     /// Where each example is in the call.
     rows: VecDeque<(usize, Example)>,
-    /// What the call still has to say of the stream.
-    part: StreamPart,
 }
 
 // === impl StatefulConfig ===
@@ -164,7 +161,6 @@ impl Stateful {
     fn lanes(
         &self,
         examples: Vec<Example>,
-        part: StreamPart,
         turns: &Arc<Notify>,
         results: &mut [Option<StepResult>],
     ) -> Vec<Lane> {
@@ -191,7 +187,7 @@ impl Stateful {
         let mut lanes = Vec::with_capacity(keys.len());
         for (ticket, rows) in tickets.into_iter().zip(rows) {
             match ticket {
-                Ok(ticket) => lanes.push(Lane { ticket, rows, part }),
+                Ok(ticket) => lanes.push(Lane { ticket, rows }),
                 Err(busy) => {
                     for (place, _) in rows {
                         settle(results, place, Err(self.busy(busy)));
@@ -241,9 +237,6 @@ impl Stateful {
                     let message = format!("an earlier example of its stream failed: {failure}");
                     settled.push((place, Err(self.failure(failure.kind, message))));
                 }
-            }
-            if lane.rows.is_empty() && lane.part.ends {
-                lane.ticket.forget();
             }
             settled.push((place, result));
         }
@@ -312,20 +305,6 @@ impl Stateful {
 
     fn failure(&self, kind: FailureKind, message: impl Into<String>) -> Failure {
         Failure::new(self.face.stage.clone(), kind, message)
-    }
-}
-
-// === impl Lane ===
-
-impl Lane {
-    /// What its next example hears, where it is this call's turn.
-    fn state(&mut self) -> Option<State> {
-        let state = self.ticket.state()?;
-        if !std::mem::take(&mut self.part.begins) {
-            return Some(state);
-        }
-        self.ticket.forget();
-        Some(None)
     }
 }
 
@@ -405,13 +384,13 @@ impl Step for Stateful {
             let turns = Arc::new(Notify::new());
             let mut results: Vec<Option<StepResult>> = Vec::new();
             results.resize_with(examples.len(), || None);
-            let mut waiting = self.lanes(examples, call.stream, &turns, &mut results);
+            let mut waiting = self.lanes(examples, &turns, &mut results);
             let deadline = call.deadline.map(Instant::from_std);
             while !waiting.is_empty() {
                 let (mut ready, mut states) = (Vec::new(), Vec::new());
                 let mut behind = Vec::new();
-                for mut lane in waiting {
-                    match lane.state() {
+                for lane in waiting {
+                    match lane.ticket.state() {
                         Some(state) => {
                             ready.push(lane);
                             states.push(state);

@@ -213,14 +213,6 @@ impl Ticket {
         (*first == self.number).then(|| stream.state.clone())
     }
 
-    /// Forgets the state; only who has the turn does.
-    pub(super) fn forget(&self) {
-        let mut table = self.streams.lock();
-        if let Some(stream) = table.streams.get_mut(&self.key) {
-            stream.state = None;
-        }
-    }
-
     /// Puts a new state in place of the old; only who has the turn does.
     pub(super) fn keep(&self, state: Vec<Tensor>) {
         let mut table = self.streams.lock();

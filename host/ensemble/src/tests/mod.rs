@@ -9,3 +9,4 @@ mod nested;
 mod random;
 mod sequence;
 mod sketch;
+mod streams;

@@ -394,3 +394,18 @@ fn calls_can_be_sent() {
     send(|plugin| plugin.run_preprocess(vec![], Call::default()));
     send(|plugin| plugin.run_postprocess(vec![], Call::default()));
 }
+
+/// The author is told, and the answers are right.
+#[tokio::test]
+async fn columns_that_are_not_of_all_examples_are_done_one_by_one() {
+    let world = world();
+    let plugin = world.guest("wrong_columns").await;
+    let logged = Logged::begin();
+    let results = post(&plugin, "default", 1..=5).await;
+    assert_eq!(results, [Ok(2), Ok(4), Ok(6), Ok(8), Ok(10)]);
+    assert!(
+        logged.contains("they are done one by one"),
+        "{:?}",
+        logged.lines()
+    );
+}

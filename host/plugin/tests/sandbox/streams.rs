@@ -3,7 +3,7 @@
 use crate::common::*;
 use crate::fake_model::{FakeModel, grant, signature};
 use consort_inference::{
-    Call, Datatype, Example, Failure, FailureKind, Key, StreamPart, StreamStates, TenantId,
+    Call, Datatype, Example, Failure, FailureKind, Key, StreamStates, TenantId,
 };
 use consort_plugin::{Plugin, PluginConfig};
 use std::collections::HashMap;
@@ -49,7 +49,6 @@ async fn passing_on(world: &World, sums: &Arc<Sums>) -> Plugin {
 
 async fn sent(
     plugin: &Plugin,
-    stream: StreamPart,
     sent: impl IntoIterator<Item = (String, i64)>,
 ) -> Vec<Result<i64, Failure>> {
     let example = |(key, x): (String, i64)| Example {
@@ -57,11 +56,8 @@ async fn sent(
         ..number("default", x)
     };
     let examples = sent.into_iter().map(example).collect();
-    let call = Call {
-        stream,
-        ..Call::default()
-    };
-    let results = plugin.run_ensemble(examples, call).await.into_iter();
+    let results = plugin.run_ensemble(examples, Call::default()).await;
+    let results = results.into_iter();
     results
         .map(|result| result.map(|outcome| x_made(&outcome)))
         .collect()
@@ -75,7 +71,7 @@ async fn the_examples_of_a_stream_go_in_order() {
     let plugin = passing_on(&world, &sums).await;
     assert_eq!(plugin.states().len(), 1);
     let numbers = (1..=5).flat_map(|x| (0..40).map(move |stream| (format!("s{stream}"), x)));
-    let results = sent(&plugin, StreamPart::default(), numbers).await;
+    let results = sent(&plugin, numbers).await;
     let expected: Vec<i64> = [1, 3, 6, 10, 15]
         .into_iter()
         .flat_map(|sum| [sum; 40])
@@ -85,27 +81,12 @@ async fn the_examples_of_a_stream_go_in_order() {
 }
 
 #[tokio::test]
-async fn a_stream_begins_and_ends_where_the_caller_says() {
-    let world = world();
-    let sums: Arc<Sums> = Arc::default();
-    let plugin = passing_on(&world, &sums).await;
-    let part = |begins, ends| StreamPart { begins, ends };
-    let one = async |part, x| sent(&plugin, part, [("k".to_owned(), x)]).await.remove(0);
-    assert_eq!(one(part(false, false), 1).await, Ok(1));
-    assert_eq!(one(part(false, false), 1).await, Ok(2));
-    assert_eq!(one(part(true, false), 5).await, Ok(5));
-    assert_eq!(one(part(false, true), 2).await, Ok(7));
-    assert!(sums.0.lock().unwrap().is_empty());
-    assert_eq!(one(part(false, false), 3).await, Ok(3));
-}
-
-#[tokio::test]
 async fn a_stream_goes_no_further_than_what_may_be_asked_again() {
     let world = world();
     let plugin = passing_on(&world, &Arc::default()).await;
     let numbers = [("k", 1), ("other", 4), ("k", 13), ("k", 2), ("other", 4)];
     let numbers = numbers.map(|(key, x)| (key.to_owned(), x));
-    let results = sent(&plugin, StreamPart::default(), numbers).await;
+    let results = sent(&plugin, numbers).await;
     assert_eq!(results[0], Ok(1));
     let failed: Vec<_> = results[2..4]
         .iter()

@@ -56,6 +56,8 @@ impl Scripted {
             return Ok(());
         }
         step.needs(doing);
+        // Whoever is interrupted has made nothing.
+        let _ = fs::remove_file(&stamp_path);
         for script in self.scripts {
             let mut program = Program::new(self.venv(layout).join("bin/python"))
                 .args(["-I", "-B"])

@@ -3,7 +3,7 @@
 use super::fake::{Fake, example, fake_of, metrics, spec, tell, tensors_of, told, value};
 use crate::Step;
 use crate::patterns::*;
-use consort_inference::{Call, Datatype, Example, FailureKind, StreamPart};
+use consort_inference::{Call, Datatype, Example, FailureKind, TenantId};
 use futures_util::future::join;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,24 +174,32 @@ async fn what_may_be_asked_again_goes_back_with_what_follows_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_can_begin_and_end_its_streams() {
-    let step = stateful(&summing(), 100);
-    let part = async |text: &str, begins, ends| {
-        let call = Call {
-            stream: StreamPart { begins, ends },
-            ..Call::default()
-        };
-        let results = step.run(rows(text), call).await;
-        results.into_iter().map(tell).collect::<Vec<_>>()
-    };
-    assert_eq!(part("a1 a1", true, false).await, ["1", "2"]);
-    assert_eq!(part("a1 b1", false, false).await, ["3", "1"]);
-    assert_eq!(part("a5 a1", true, false).await, ["5", "6"], "begun anew");
-    assert_eq!(part("a1 a1", false, true).await, ["7", "8"]);
+async fn a_stream_that_is_forgotten_begins_anew() {
+    let step = stateful(&summing(), 2);
+    let forget = |key: &str| step.states()[0].forget(&TenantId::default(), &key.into());
+    assert_eq!(told(&step, rows("a1 a1 b1")).await, ["1", "2", "1"]);
+    forget("a");
+    forget("nobody");
     assert_eq!(step.keys(), 1, "only b is left");
-    assert_eq!(part("a1 b1", false, false).await, ["1", "2"]);
-    assert_eq!(part("b13", true, false).await, ["model_failed"]);
-    assert_eq!(part("b1", false, false).await, ["1"], "nothing of before");
-    assert_eq!(part("c1 d1", true, true).await, ["1", "1"]);
+    assert_eq!(told(&step, rows("a5 b1")).await, ["5", "2"]);
+    // There is room for one more instead, and b is still the longest idle.
+    forget("a");
+    assert_eq!(told(&step, rows("c1")).await, ["1"]);
+    assert_eq!(told(&step, rows("b1 c1")).await, ["3", "2"]);
     assert_eq!(step.keys(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_at_work_while_its_stream_is_forgotten_goes_on() {
+    let mut body = Arc::into_inner(summing()).unwrap();
+    body.takes = Duration::from_secs(10);
+    let step = stateful(&Arc::new(body), 100);
+    let states = step.states()[0].clone();
+    let forgets = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        states.forget(&TenantId::default(), &"a".into());
+    };
+    let (results, ()) = join(told(&step, rows("a1")), forgets).await;
+    assert_eq!(results, ["1"]);
+    assert_eq!(told(&step, rows("a1")).await, ["2"]);
 }
