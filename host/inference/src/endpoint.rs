@@ -36,7 +36,8 @@ pub struct Call {
 pub struct StreamPart {
     /// Its first example begins the stream, whatever was there before.
     pub begins: bool,
-    /// Its last example ends the stream: nothing of it is kept.
+    /// Its last example ends the stream: nothing of it is kept, unless that example failed in a
+    /// way that may pass, and so may be asked again.
     pub ends: bool,
 }
 

@@ -39,8 +39,9 @@ pub struct StatefulConfig {
 /// Keeps the state of each stream between its examples. A stream is a key of one tenant;
 /// its examples run one after the other in the order in which they came, within a call and
 /// over all calls, while examples of other streams share their runs. A stream begins with
-/// zeros, and again after it was idle or was forgotten ([`StreamStates`](consort_inference::StreamStates)); an example that fails
-/// leaves its state as it was. What may be asked again goes back together with what
+/// zeros, and again after it was idle or was forgotten
+/// ([`StreamStates`](consort_inference::StreamStates)); an example that fails leaves its state
+/// as it was. What may be asked again goes back together with what
 /// follows it in its call, so that the order can be kept.
 pub struct Stateful {
     face: Face,
