@@ -1,8 +1,9 @@
 //! Cutting and joining tensors. Numbers and byte strings share one way: elements are
 //! moved as runs of bytes, where a run of `BYTES` elements is found in a table of ranges.
 
-use crate::{Tensor, TensorError};
+use crate::{Datatype, Tensor, TensorError};
 use bytes::Bytes;
+use std::borrow::Borrow;
 use std::ops::Range;
 
 /// The number of elements of a shape; an empty shape is a scalar.
@@ -121,8 +122,15 @@ impl Elements {
 }
 
 pub(crate) fn stack(tensors: &[&Tensor]) -> Result<Tensor, TensorError> {
+    let shape = stacked_shape(tensors)?;
+    Ok(joined(tensors, &shape))
+}
+
+/// The shape that tensors have together, if they can be stacked.
+pub(crate) fn stacked_shape<T: Borrow<Tensor>>(tensors: &[T]) -> Result<Vec<usize>, TensorError> {
     let first = first(tensors, "stack")?;
     for tensor in tensors {
+        let tensor = tensor.borrow();
         same_datatype(first, tensor)?;
         if tensor.shape() != first.shape() {
             return Err(TensorError::Incompatible(format!(
@@ -135,19 +143,21 @@ pub(crate) fn stack(tensors: &[&Tensor]) -> Result<Tensor, TensorError> {
     let mut shape = Vec::with_capacity(first.shape().len() + 1);
     shape.push(tensors.len());
     shape.extend_from_slice(first.shape());
-    if let [only] = tensors {
-        return Ok(Tensor::from_parts(
-            first.datatype(),
-            &shape,
-            only.data().clone(),
-        ));
-    }
     element_count(&shape)?;
-    let mut data = Vec::with_capacity(tensors.iter().map(|tensor| tensor.data().len()).sum());
-    tensors
-        .iter()
-        .for_each(|tensor| data.extend_from_slice(tensor.data()));
-    Ok(Tensor::from_parts(first.datatype(), &shape, data.into()))
+    Ok(shape)
+}
+
+/// One tensor of those that have `shape` together. One alone is not copied.
+pub(crate) fn joined<T: Borrow<Tensor>>(tensors: &[T], shape: &[usize]) -> Tensor {
+    let datatype = tensors.first().map(|first| first.borrow().datatype());
+    let datatype = datatype.unwrap_or(Datatype::Bytes);
+    if let [only] = tensors {
+        return Tensor::from_parts(datatype, shape, only.borrow().data().clone());
+    }
+    let each = tensors.iter().map(|tensor| tensor.borrow().data());
+    let mut data = Vec::with_capacity(each.clone().map(Bytes::len).sum());
+    each.for_each(|bytes| data.extend_from_slice(bytes));
+    Tensor::from_parts(datatype, shape, data.into())
 }
 
 pub(crate) fn unstack(tensor: &Tensor) -> Result<Vec<Tensor>, TensorError> {
@@ -369,10 +379,10 @@ fn for_each_run(
     }
 }
 
-fn first<'a>(tensors: &[&'a Tensor], what: &str) -> Result<&'a Tensor, TensorError> {
+fn first<'a, T: Borrow<Tensor>>(tensors: &'a [T], what: &str) -> Result<&'a Tensor, TensorError> {
     tensors
         .first()
-        .copied()
+        .map(Borrow::borrow)
         .ok_or_else(|| TensorError::Incompatible(format!("there are no tensors to {what}")))
 }
 

@@ -89,14 +89,13 @@ impl TensorSpec {
     /// Whether a tensor of that datatype and shape would keep the promise; for callers
     /// that hold no tensor yet.
     pub fn check_parts(&self, datatype: Datatype, shape: &[usize]) -> Result<(), Mismatch> {
-        let actual: Vec<Dim> = shape.iter().copied().map(Some).collect();
-        self.check_dims(datatype, &actual)
+        self.check_lengths(datatype, shape.iter().copied().map(Some))
     }
 
     /// Whether tensors of another promise can be given where this one is asked for. An
     /// axis of unknown length on either side is left to the check of each tensor.
     pub fn accepts(&self, given: &Self) -> Result<(), Mismatch> {
-        self.check_dims(given.datatype, &given.shape)
+        self.check_lengths(given.datatype, given.shape.iter().copied())
     }
 
     /// A tensor of zeros that keeps the promise, if it is of a fixed size that memory can
@@ -112,7 +111,11 @@ impl TensorSpec {
         Tensor::new(self.datatype, shape, data.into()).ok()
     }
 
-    fn check_dims(&self, datatype: Datatype, shape: &[Dim]) -> Result<(), Mismatch> {
+    fn check_lengths(
+        &self,
+        datatype: Datatype,
+        shape: impl ExactSizeIterator<Item = Dim> + Clone,
+    ) -> Result<(), Mismatch> {
         if self.datatype != datatype {
             return Err(Mismatch::Datatype {
                 name: self.name.clone(),
@@ -120,17 +123,17 @@ impl TensorSpec {
                 actual: datatype,
             });
         }
-        let fits = |(expected, actual): (&Dim, &Dim)| match (expected, actual) {
-            (Some(expected), Some(actual)) => expected == actual,
+        let fits = |(expected, actual): (&Dim, Dim)| match (expected, actual) {
+            (Some(expected), Some(actual)) => *expected == actual,
             _ => true,
         };
-        if self.shape.len() == shape.len() && self.shape.iter().zip(shape).all(fits) {
+        if self.shape.len() == shape.len() && self.shape.iter().zip(shape.clone()).all(fits) {
             return Ok(());
         }
         Err(Mismatch::Shape {
             name: self.name.clone(),
             expected: dims_text(&self.shape),
-            actual: dims_text(shape),
+            actual: dims_text(&shape.collect::<Vec<_>>()),
         })
     }
 }

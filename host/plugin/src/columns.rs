@@ -6,8 +6,9 @@ use crate::call::RoleCall;
 use crate::plugin::Core;
 use crate::pool::Live;
 use crate::state::State;
+use crate::tensors::Held;
 use crate::wire::{WireColumns, WireError, WireFate, WireNamedTensor, WireResults, WireRows};
-use consort_inference::{Example, Signature, Tensor, TensorError, Tensors};
+use consort_inference::{Example, Signature, Stack, Tensor, TensorError, Tensors};
 use std::sync::Arc;
 use wasmtime::component::{Resource, TypedFunc};
 
@@ -18,6 +19,10 @@ const COLUMNS_BYTES: usize = 128 << 10;
 /// An example with more bytes goes in by itself: a guest that reads the tensor of one
 /// example reads the whole column.
 const EXAMPLE_BYTES_MAX: usize = COLUMNS_BYTES / 2;
+
+/// Rows of fewer bytes are put together by the host: that costs less than memory of the
+/// guest for each.
+const PART_BYTES_MIN: usize = 512;
 
 /// The function of a companion.
 pub(crate) type ColumnsFunc = TypedFunc<WireColumns, (WireResults,)>;
@@ -88,14 +93,22 @@ pub(crate) fn lend<R: RoleCall>(
         let tensors = examples
             .iter()
             .filter_map(|example| example.tensors.tensor(&spec.name));
-        let column = Tensor::stack(&tensors.collect::<Vec<_>>())?;
         columns.push(WireNamedTensor {
             name: spec.name.clone(),
-            tensor: Resource::new_own(state.tensors.lend(column)),
+            tensor: Resource::new_own(state.tensors.lend(column(tensors.collect())?)),
         });
     }
     // A chunk of examples is far smaller than this.
     Ok((u32::try_from(examples.len()).unwrap_or(u32::MAX), columns))
+}
+
+/// The tensors of one input as the guest is to find them.
+fn column(tensors: Vec<&Tensor>) -> Result<Held, TensorError> {
+    let bytes: usize = tensors.iter().map(|tensor| tensor.data().len()).sum();
+    if bytes < PART_BYTES_MIN.saturating_mul(tensors.len()) {
+        return Tensor::stack(&tensors).map(Held::from);
+    }
+    Stack::new(tensors.into_iter().cloned().collect()).map(Held::from)
 }
 
 /// Takes the rows of all columns out of the store and gives each example its own. The

@@ -210,7 +210,7 @@ pub(crate) fn add_all(
     for tensor in tensors {
         if let Err(refusal) = state.tensors.check_new(tensor.shape().len()) {
             for handle in handles {
-                state.tensors.take(handle);
+                state.tensors.discard(handle);
             }
             return Err(refusal);
         }

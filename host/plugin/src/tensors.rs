@@ -2,7 +2,8 @@
 //! are checked before a byte is allocated.
 
 use crate::limits::{Limit, Limits};
-use consort_inference::{Tensor, TensorError};
+use bytes::Bytes;
+use consort_inference::{Datatype, Stack, Tensor, TensorError};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +32,16 @@ pub(crate) struct ByteBudget {
 #[derive(Debug)]
 enum Slot {
     Free { next: Option<u32> },
-    Taken { tensor: Tensor, made: bool },
+    Taken { held: Held, made: bool },
+}
+
+/// What a handle stands for.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// A tensor.
+    One(Tensor),
+    /// One that is made when its bytes are needed in a row.
+    Stack(Stack),
 }
 
 /// Why a tensor operation is refused: the contract's `tensor-error`.
@@ -78,9 +88,9 @@ impl TensorTable {
     }
 
     /// Hands a tensor of the host to the guest.
-    pub(crate) fn lend(&mut self, tensor: Tensor) -> u32 {
+    pub(crate) fn lend(&mut self, held: impl Into<Held>) -> u32 {
         self.insert(Slot::Taken {
-            tensor,
+            held: held.into(),
             made: false,
         })
     }
@@ -88,28 +98,44 @@ impl TensorTable {
     /// Adds a tensor that the guest made.
     pub(crate) fn add(&mut self, tensor: Tensor) -> u32 {
         self.made += 1;
-        self.insert(Slot::Taken { tensor, made: true })
+        let held = tensor.into();
+        self.insert(Slot::Taken { held, made: true })
     }
 
+    /// A tensor, made now if nobody has needed it yet.
     pub(crate) fn tensor(&self, handle: u32) -> Option<&Tensor> {
+        self.held(handle).map(Held::tensor)
+    }
+
+    /// What is behind a handle, as it lies.
+    pub(crate) fn held(&self, handle: u32) -> Option<&Held> {
         match self.slots.get(handle as usize)? {
-            Slot::Taken { tensor, .. } => Some(tensor),
+            Slot::Taken { held, .. } => Some(held),
             Slot::Free { .. } => None,
         }
     }
 
     /// Takes a tensor back from the guest.
     pub(crate) fn take(&mut self, handle: u32) -> Option<Tensor> {
+        self.remove(handle).map(Held::into_tensor)
+    }
+
+    /// Forgets what nobody needs any more.
+    pub(crate) fn discard(&mut self, handle: u32) {
+        self.remove(handle);
+    }
+
+    fn remove(&mut self, handle: u32) -> Option<Held> {
         let slot = self.slots.get_mut(handle as usize)?;
         if matches!(slot, Slot::Free { .. }) {
             return None;
         }
         let free = Slot::Free { next: self.free };
         match std::mem::replace(slot, free) {
-            Slot::Taken { tensor, made } => {
+            Slot::Taken { held, made } => {
                 self.free = Some(handle);
                 self.made -= usize::from(made);
-                Some(tensor)
+                Some(held)
             }
             Slot::Free { .. } => None,
         }
@@ -153,6 +179,65 @@ impl TensorTable {
     /// a number can say.
     pub(crate) fn charge(&mut self, bytes: Option<usize>) -> Result<(), Refusal> {
         self.bytes.charge(bytes)
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    pub(crate) fn datatype(&self) -> Datatype {
+        match self {
+            Self::One(tensor) => tensor.datatype(),
+            Self::Stack(stack) => stack.datatype(),
+        }
+    }
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        match self {
+            Self::One(tensor) => tensor.shape(),
+            Self::Stack(stack) => stack.shape(),
+        }
+    }
+
+    pub(crate) fn byte_length(&self) -> usize {
+        match self {
+            Self::One(tensor) => tensor.data().len(),
+            Self::Stack(stack) => stack.byte_length(),
+        }
+    }
+
+    /// All bytes in order, in one part or one for each place of the first axis.
+    pub(crate) fn parts(&self) -> Vec<Bytes> {
+        match self {
+            Self::One(tensor) => vec![tensor.data().clone()],
+            Self::Stack(stack) => stack.rows().iter().map(|row| row.data().clone()).collect(),
+        }
+    }
+
+    fn tensor(&self) -> &Tensor {
+        match self {
+            Self::One(tensor) => tensor,
+            Self::Stack(stack) => stack.whole(),
+        }
+    }
+
+    fn into_tensor(self) -> Tensor {
+        match self {
+            Self::One(tensor) => tensor,
+            Self::Stack(stack) => stack.into_whole(),
+        }
+    }
+}
+
+impl From<Tensor> for Held {
+    fn from(tensor: Tensor) -> Self {
+        Self::One(tensor)
+    }
+}
+
+impl From<Stack> for Held {
+    fn from(stack: Stack) -> Self {
+        Self::Stack(stack)
     }
 }
 

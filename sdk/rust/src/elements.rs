@@ -23,11 +23,12 @@ enum Storage<T> {
 }
 
 /// The elements of a `BYTES` tensor, read once.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ByteStrings {
-    data: Raw,
-    /// Where each element lies in `data`, without its length.
-    ranges: Vec<Range<usize>>,
+    /// Whole elements each.
+    parts: Vec<Raw>,
+    /// In which part each element lies, and where in it, without its length.
+    places: Vec<(usize, Range<usize>)>,
 }
 
 /// The one element of a `BYTES` tensor; use it as a slice of bytes.
@@ -100,33 +101,39 @@ fn bad_elements<T: Element>(bytes: &[u8]) -> TensorError {
 // === impl ByteStrings ===
 
 impl ByteStrings {
-    /// Finds the elements in a `BYTES` tensor's data.
-    pub(crate) fn from_bytes(data: impl Into<Raw>) -> Result<Self, TensorError> {
-        let data = data.into();
-        let ranges = ranges(&data)?;
-        Ok(Self { data, ranges })
+    /// Finds the elements in a `BYTES` tensor's data, which came in parts.
+    pub(crate) fn from_parts(parts: Vec<Raw>) -> Result<Self, TensorError> {
+        let mut places = Vec::with_capacity(parts.len());
+        for (index, part) in parts.iter().enumerate() {
+            each_range(part, |range| places.push((index, range)))?;
+        }
+        Ok(Self { parts, places })
     }
 
     /// The number of elements.
     pub fn len(&self) -> usize {
-        self.ranges.len()
+        self.places.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.places.is_empty()
     }
 
     /// One element.
     pub fn element(&self, index: usize) -> Option<&[u8]> {
-        self.data.get(self.ranges.get(index)?.clone())
+        self.places.get(index).map(|place| self.at(place))
     }
 
     /// All elements in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.ranges
-            .iter()
-            .map(|range| self.data.get(range.clone()).unwrap_or_default())
+        self.places.iter().map(|place| self.at(place))
+    }
+
+    fn at(&self, (part, range): &(usize, Range<usize>)) -> &[u8] {
+        let part = self.parts.get(*part);
+        part.and_then(|part| part.get(range.clone()))
+            .unwrap_or_default()
     }
 
     /// All elements as texts; an error says which is not UTF-8.
@@ -137,6 +144,14 @@ impl ByteStrings {
             .collect()
     }
 }
+
+impl PartialEq for ByteStrings {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for ByteStrings {}
 
 impl fmt::Debug for ByteStrings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,7 +219,12 @@ fn not_text(index: usize, error: Utf8Error) -> TensorError {
 /// Where each element lies in the data of a `BYTES` tensor, without its length.
 pub(crate) fn ranges(data: &[u8]) -> Result<Vec<Range<usize>>, TensorError> {
     let mut ranges = Vec::new();
-    let mut offset = 0;
+    each_range(data, |range| ranges.push(range))?;
+    Ok(ranges)
+}
+
+fn each_range(data: &[u8], mut visit: impl FnMut(Range<usize>)) -> Result<(), TensorError> {
+    let (mut offset, mut index) = (0, 0);
     while offset < data.len() {
         let rest = data.get(offset..).unwrap_or_default();
         let length = rest.first_chunk().copied().map(u32::from_le_bytes);
@@ -213,15 +233,15 @@ pub(crate) fn ranges(data: &[u8]) -> Result<Vec<Range<usize>>, TensorError> {
             .and_then(|length| length.checked_add(LENGTH_BYTES))
             .filter(|end| *end <= rest.len());
         let Some(end) = end else {
-            let index = ranges.len();
             return Err(TensorError::Content(format!(
                 "BYTES element {index} is truncated"
             )));
         };
-        ranges.push(offset + LENGTH_BYTES..offset + end);
+        visit(offset + LENGTH_BYTES..offset + end);
         offset += end;
+        index += 1;
     }
-    Ok(ranges)
+    Ok(())
 }
 
 /// Adds an element to the data of a `BYTES` tensor.
@@ -282,7 +302,8 @@ mod tests {
 
     #[test]
     fn byte_strings_are_found() {
-        let strings = ByteStrings::from_bytes(encoded(&[b"ab", b"", b"\xff"])).unwrap();
+        let strings =
+            ByteStrings::from_parts(vec![encoded(&[b"ab", b"", b"\xff"]).into()]).unwrap();
         assert_eq!((strings.len(), strings.is_empty()), (3, false));
         assert_eq!(
             strings.iter().collect::<Vec<_>>(),
@@ -296,10 +317,20 @@ mod tests {
     }
 
     #[test]
+    fn byte_strings_of_parts_are_those_of_the_whole() {
+        let whole = ByteStrings::from_parts(vec![encoded(&[b"ab", b"", b"c"]).into()]).unwrap();
+        let parts = [encoded(&[b"ab", b""]), vec![], encoded(&[b"c"])];
+        let parts = ByteStrings::from_parts(parts.map(Raw::from).into()).unwrap();
+        assert_eq!(parts, whole);
+        assert_eq!(parts.element(2), Some(&b"c"[..]));
+        assert_ne!(ByteStrings::from_parts(vec![]).unwrap(), whole);
+    }
+
+    #[test]
     fn truncated_byte_strings_are_refused() {
         let data = encoded(&[b"ab", b"cde"]);
         for length in (1..data.len()).filter(|length| *length != 6) {
-            let error = ByteStrings::from_bytes(data[..length].to_vec()).unwrap_err();
+            let error = ByteStrings::from_parts(vec![data[..length].to_vec().into()]).unwrap_err();
             let index = usize::from(length > 6);
             assert_eq!(
                 error.to_string(),

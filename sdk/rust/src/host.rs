@@ -42,17 +42,13 @@ pub(crate) struct Column {
 }
 
 /// A column's bytes, read once.
-struct Content {
-    bytes: Rc<Vec<u8>>,
-    rows: Rows,
-}
-
-/// Where each example's bytes are.
-enum Rows {
-    /// So many each.
-    Even(usize),
-    /// Up to there, from where the one before ends.
-    Ends(Vec<usize>),
+enum Content {
+    /// So many of each example, in a row.
+    Even(Rc<Vec<u8>>, usize),
+    /// Of each example up to there, from where the one before ends.
+    Ends(Rc<Vec<u8>>, Vec<usize>),
+    /// Those of each example by themselves.
+    Apart(Vec<Rc<Vec<u8>>>),
 }
 
 /// Larger tensors go to the host as they are made: it takes them anyway, and the plugin's
@@ -141,7 +137,7 @@ impl Handle {
     pub(crate) fn byte_length(&self) -> usize {
         match &self.place {
             Place::Made { data, .. } => data.bytes().len(),
-            Place::Row { column, row } => column.range(*row).len(),
+            Place::Row { column, row } => column.row_bytes(*row).len(),
             Place::Host { .. } => saturated(self.on_host().byte_length()),
         }
     }
@@ -149,17 +145,28 @@ impl Handle {
     pub(crate) fn read(&self) -> Raw {
         match &self.place {
             Place::Made { data, .. } => data.bytes().to_vec().into(),
-            Place::Row { column, row } => column.part(column.range(*row)),
+            Place::Row { column, row } => column.part(*row, 0..usize::MAX),
             Place::Host { .. } => self.on_host().read().into(),
+        }
+    }
+
+    /// As [`read`](Self::read), in as many parts as cost the host the least.
+    pub(crate) fn read_parts(&self) -> Vec<Raw> {
+        match &self.place {
+            Place::Made { .. } | Place::Row { .. } => vec![self.read()],
+            Place::Host { .. } => {
+                let parts = self.on_host().read_parts();
+                parts.into_iter().map(Raw::from).collect()
+            }
         }
     }
 
     pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Raw, TensorError> {
         let length = range.end.saturating_sub(range.start);
         if let Place::Row { column, row } = &self.place {
-            let row = column.range(*row);
-            if range.start <= range.end && range.end <= row.len() {
-                return Ok(column.part(row.start + range.start..row.start + range.end));
+            let bytes = column.row_bytes(*row).len();
+            if range.start <= range.end && range.end <= bytes {
+                return Ok(column.part(*row, range));
             }
         }
         let tensor = self.tensor()?;
@@ -232,8 +239,7 @@ impl Handle {
                 data,
             } if self.tensor.get().is_none() => Some((*datatype, shape, data.bytes())),
             Place::Row { column, row } if self.tensor.get().is_none() => {
-                let data = column.content().bytes.get(column.range(*row))?;
-                Some((column.datatype, &column.shape, data))
+                Some((column.datatype, &column.shape, column.row_bytes(*row)))
             }
             _ => None,
         }
@@ -307,37 +313,55 @@ impl Column {
         Ok(self.tensor.slice(&ranges)?.reshape(&lengths(&self.shape))?)
     }
 
-    fn part(&self, range: Range<usize>) -> Raw {
-        Raw::Part(self.content().bytes.clone(), range)
+    /// A range of one example's bytes, or as much of it as there is.
+    fn part(&self, row: usize, range: Range<usize>) -> Raw {
+        let (bytes, whole) = self.place(row);
+        let at = |offset: usize| whole.start.saturating_add(offset).min(whole.end);
+        Raw::Part(bytes.clone(), at(range.start)..at(range.end))
     }
 
-    fn range(&self, row: usize) -> Range<usize> {
-        match &self.content().rows {
-            Rows::Even(bytes) => row * bytes..(row + 1) * bytes,
-            Rows::Ends(ends) => {
+    fn row_bytes(&self, row: usize) -> &[u8] {
+        let (bytes, range) = self.place(row);
+        bytes.get(range).unwrap_or_default()
+    }
+
+    /// The memory that one example's bytes are in, and where.
+    fn place(&self, row: usize) -> (&Rc<Vec<u8>>, Range<usize>) {
+        match self.content() {
+            Content::Even(bytes, each) => (bytes, row * each..(row + 1) * each),
+            Content::Ends(bytes, ends) => {
                 let end = |count: usize| match count.checked_sub(1) {
                     Some(last) => ends.get(last).copied().unwrap_or_default(),
                     None => 0,
                 };
-                end(row)..end(row + 1)
+                (bytes, end(row)..end(row + 1))
             }
+            // The host gives as many parts as the column has rows.
+            Content::Apart(rows) => match rows.get(row) {
+                Some(bytes) => (bytes, 0..bytes.len()),
+                None => unseen(),
+            },
         }
     }
 
     fn content(&self) -> &Content {
         self.content.get_or_init(|| {
-            let bytes = Rc::new(self.tensor.read());
+            let parts = self.tensor.read_parts().into_iter().map(Rc::new);
+            let parts: Vec<_> = parts.collect();
+            let [bytes] = &parts[..] else {
+                return Content::Apart(parts);
+            };
             // The host's tensors are always sound, and so these cannot overflow.
             let elements: usize = self.shape.iter().product();
-            let rows = match self.datatype.size_bytes() {
-                Some(size) => Rows::Even(elements * size),
+            match self.datatype.size_bytes() {
+                Some(size) => Content::Even(bytes.clone(), elements * size),
                 None => {
-                    let ranges = elements::ranges(&bytes).unwrap_or_default();
+                    let ranges = elements::ranges(bytes).unwrap_or_default();
                     let rows = ranges.chunks(elements.max(1));
-                    Rows::Ends(rows.filter_map(|row| Some(row.last()?.end)).collect())
+                    let ends = rows.filter_map(|row| Some(row.last()?.end));
+                    Content::Ends(bytes.clone(), ends.collect())
                 }
-            };
-            Content { bytes, rows }
+            }
         })
     }
 }

@@ -55,6 +55,11 @@ impl Handle {
         self.data.bytes().to_vec().into()
     }
 
+    /// As [`read`](Self::read), in as many parts as cost the least.
+    pub(crate) fn read_parts(&self) -> Vec<Raw> {
+        vec![self.read()]
+    }
+
     pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Raw, TensorError> {
         self.data
             .bytes()

@@ -138,7 +138,7 @@ impl Tensor {
     /// Copies the elements of a `BYTES` tensor into the plugin.
     pub fn byte_strings(&self) -> Result<ByteStrings, TensorError> {
         self.expect_datatype(Datatype::Bytes)?;
-        ByteStrings::from_bytes(self.0.read())
+        ByteStrings::from_parts(self.0.read_parts())
     }
 
     /// The one element of a `BYTES` tensor that must hold exactly one, whatever its rank.

@@ -173,7 +173,7 @@ fn link_tensor(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut store, handle| {
             let state = store.data_mut();
             if let NnTensor::Held(held) = state.nn.delete(Resource::new_own(handle))? {
-                state.tensors.take(held);
+                state.tensors.discard(held);
             }
             Ok(())
         },

@@ -3,7 +3,7 @@
 
 use super::interface;
 use crate::state::State;
-use crate::tensors::{Refusal, joined_bytes, padded_bytes, sliced_bytes, to_usize};
+use crate::tensors::{Held, Refusal, joined_bytes, padded_bytes, sliced_bytes, to_usize};
 use crate::wire::{TensorHandle, WireAxisRange, WireDatatype, WireTensorError};
 use bytes::Bytes;
 use consort_inference::{Tensor, TensorError};
@@ -27,7 +27,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "tensor",
         ResourceType::host::<TensorHandle>(),
         |mut store, handle| {
-            store.data_mut().tensors.take(handle);
+            store.data_mut().tensors.discard(handle);
             Ok(())
         },
     )?;
@@ -39,24 +39,28 @@ fn link_reading(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     instance.func_wrap(
         "[method]tensor.datatype",
         |store: Context, (this,): (Handle,)| {
-            Ok((WireDatatype::from(tensor(&store, &this)?.datatype()),))
+            Ok((WireDatatype::from(held(&store, &this)?.datatype()),))
         },
     )?;
     instance.func_wrap(
         "[method]tensor.shape",
         |store: Context, (this,): (Handle,)| {
-            let shape = tensor(&store, &this)?.shape();
+            let shape = held(&store, &this)?.shape();
             let lengths: Vec<u64> = shape.iter().map(|length| *length as u64).collect();
             Ok((lengths,))
         },
     )?;
     instance.func_wrap(
         "[method]tensor.byte-length",
-        |store: Context, (this,): (Handle,)| Ok((tensor(&store, &this)?.data().len() as u64,)),
+        |store: Context, (this,): (Handle,)| Ok((held(&store, &this)?.byte_length() as u64,)),
     )?;
     instance.func_wrap(
         "[method]tensor.read",
         |store: Context, (this,): (Handle,)| Ok((tensor(&store, &this)?.data().clone(),)),
+    )?;
+    instance.func_wrap(
+        "[method]tensor.read-parts",
+        |store: Context, (this,): (Handle,)| Ok((held(&store, &this)?.parts(),)),
     )?;
     instance.func_wrap(
         "[method]tensor.read-range",
@@ -155,6 +159,11 @@ fn link_making(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
             finish(&mut store, made)
         },
     )
+}
+
+fn held<'a>(store: &'a Context<'_>, handle: &Handle) -> wasmtime::Result<&'a Held> {
+    let held = store.data().tensors.held(handle.rep());
+    held.ok_or_else(|| UnknownHandle(handle.rep()).into())
 }
 
 fn tensor<'a>(store: &'a Context<'_>, handle: &Handle) -> wasmtime::Result<&'a Tensor> {

@@ -9,6 +9,7 @@
 )]
 
 mod behaviour;
+mod columns;
 mod common;
 mod composed;
 mod ensembles;
