@@ -4,13 +4,11 @@
 //! A step that would change nothing makes no copy, and a text of ASCII alone needs no tables.
 
 use crate::config::{Config, Form, Invalid};
+use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::Utf8Error;
-use unicode_normalization::char::canonical_combining_class;
-use unicode_normalization::{
-    IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfd_quick, is_nfkc_quick, is_nfkd_quick,
-};
 
 /// What is done to each text.
 #[derive(Debug, Clone)]
@@ -59,9 +57,9 @@ impl Normaliser {
             false => self.unicode(text),
         };
         if config.collapse_whitespace {
-            text = with(text, |text| {
-                has_space_to_collapse(text).then(|| collapsed(text))
-            });
+            if has_space_to_collapse(&text) {
+                text = Cow::Owned(collapsed(text.into_owned()));
+            }
         }
         if config.trim {
             text = match text {
@@ -90,16 +88,20 @@ impl Normaliser {
     }
 
     /// All but white space, of any text.
+    #[inline(never)]
     fn unicode<'a>(&self, mut text: Cow<'a, str>) -> Cow<'a, str> {
         let config = &self.config;
         if config.strip_control {
             text = with(text, without_controls);
         }
-        text = with(text, |text| config.form.apply(text));
+        text = with(text, |text| config.form.change(text));
         if config.lowercase {
-            text = Cow::Owned(text.to_lowercase());
-            // A small letter may be of more characters than the capital was.
-            text = with(text, |text| config.form.apply(text));
+            text = with(text, lowered);
+            // A small letter may be of more characters than the capital was. Without accents
+            // it is taken apart anyway.
+            if !config.strip_accents {
+                text = with(text, |text| config.form.change(text));
+            }
         }
         if config.strip_accents {
             text = Cow::Owned(config.form.without_accents(&text));
@@ -116,9 +118,41 @@ fn with<'a>(text: Cow<'a, str>, change: impl FnOnce(&str) -> Option<String>) -> 
 /// The text without its control characters, if it has any. White space among them stays.
 fn without_controls(text: &str) -> Option<String> {
     let is_dropped = |letter: char| letter.is_control() && !letter.is_whitespace();
-    text.contains(is_dropped)
+    // Most texts are known to have none by their bytes alone; those beyond ASCII begin with 0xc2.
+    let may_begin_one =
+        |byte: u8| (byte.is_ascii_control() && !is_ascii_space(byte)) || byte == 0xc2;
+    let block_has_one = |block: &[u8]| block.iter().fold(false, |a, b| a | may_begin_one(*b));
+    let may_have_one = text.as_bytes().chunks(64).any(block_has_one);
+    (may_have_one && text.contains(is_dropped))
         .then(|| text.chars().filter(|letter| !is_dropped(*letter)).collect())
 }
+
+/// The text in small letters, if it has others.
+#[inline(never)]
+fn lowered(text: &str) -> Option<String> {
+    // What is a small letter becomes itself, and to know that is cheaper than to look it up.
+    let stays = |letter: char| match letter.is_ascii() {
+        true => !letter.is_ascii_uppercase(),
+        false => letter.is_lowercase(),
+    };
+    let first = text.find(|letter| !stays(letter))?;
+    let (start, rest) = text.split_at_checked(first)?;
+    let mut lowered = String::with_capacity(text.len());
+    lowered.push_str(start);
+    for letter in rest.chars() {
+        if stays(letter) {
+            lowered.push(letter);
+        } else if letter == SIGMA {
+            return Some(text.to_lowercase());
+        } else {
+            lowered.extend(letter.to_lowercase());
+        }
+    }
+    Some(lowered)
+}
+
+/// The capital whose small letter depends on where in a word it is.
+const SIGMA: char = '\u{3a3}';
 
 /// Whether there is white space that is no space, or two of it side by side.
 fn has_space_to_collapse(text: &str) -> bool {
@@ -132,20 +166,41 @@ fn has_space_to_collapse(text: &str) -> bool {
 }
 
 /// The text with one space wherever there is white space.
-fn collapsed(text: &str) -> String {
-    let mut collapsed = String::with_capacity(text.len());
-    let mut after_space = false;
-    for (at, word) in text.split(char::is_whitespace).enumerate() {
-        if at > 0 && !after_space {
-            collapsed.push(' ');
-            after_space = true;
+#[inline(never)]
+fn collapsed(text: String) -> String {
+    let mut bytes = text.into_bytes();
+    let (mut from, mut to, mut after_space) = (0, 0, false);
+    while let Some(rest @ [byte, ..]) = bytes.get(from..) {
+        let (byte, space) = (*byte, space_bytes(rest));
+        let is_kept = space == 0 || !after_space;
+        if let Some(place) = bytes.get_mut(to) {
+            *place = if space == 0 { byte } else { b' ' };
         }
-        if !word.is_empty() {
-            collapsed.push_str(word);
-            after_space = false;
-        }
+        after_space = space > 0;
+        from += space.max(1);
+        to += usize::from(is_kept);
     }
-    collapsed
+    bytes.truncate(to);
+    // Only whole characters were taken out.
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// How many bytes the white space takes that a text begins with, none if there is none.
+fn space_bytes(text: &[u8]) -> usize {
+    match text {
+        [byte, ..] if is_ascii_space(*byte) => 1,
+        [0xc2, 0x85 | 0xa0, ..] => 2,
+        [0xe1, 0x9a, 0x80, ..] => 3,
+        [0xe2, 0x80, 0x80..=0x8a | 0xa8 | 0xa9 | 0xaf, ..] => 3,
+        [0xe2, 0x81, 0x9f, ..] => 3,
+        [0xe3, 0x80, 0x80, ..] => 3,
+        _ => 0,
+    }
+}
+
+/// As `char::is_whitespace`, which counts one more byte than ASCII's own name for it.
+fn is_ascii_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 fn trimmed(mut text: String) -> String {
@@ -158,36 +213,47 @@ fn trimmed(mut text: String) -> String {
 // === impl Form ===
 
 impl Form {
-    /// The text in this form, if it is not known to be in it.
-    fn apply(self, text: &str) -> Option<String> {
-        let is_in_form = match self {
-            Self::None => return None,
-            Self::Nfc => is_nfc_quick(text.chars()),
-            Self::Nfkc => is_nfkc_quick(text.chars()),
-            Self::Nfd => is_nfd_quick(text.chars()),
-            Self::Nfkd => is_nfkd_quick(text.chars()),
-        };
-        (is_in_form != IsNormalized::Yes).then(|| {
-            in_parts(text, |part, normal| match self {
-                Self::None => normal.push_str(part),
-                Self::Nfc => normal.extend(part.nfc()),
-                Self::Nfkc => normal.extend(part.nfkc()),
-                Self::Nfd => normal.extend(part.nfd()),
-                Self::Nfkd => normal.extend(part.nfkd()),
-            })
-        })
+    /// The text in this form.
+    fn apply(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::None => Cow::Borrowed(text),
+            Self::Nfc => ComposingNormalizerBorrowed::new_nfc().normalize(text),
+            Self::Nfkc => ComposingNormalizerBorrowed::new_nfkc().normalize(text),
+            Self::Nfd => DecomposingNormalizerBorrowed::new_nfd().normalize(text),
+            Self::Nfkd => DecomposingNormalizerBorrowed::new_nfkd().normalize(text),
+        }
+    }
+
+    /// The same, if it is another one.
+    fn change(self, text: &str) -> Option<String> {
+        match self.apply(text) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(changed) => Some(changed),
+        }
     }
 
     /// The text taken apart, without marks that combine, and put together again where the
     /// form is not one of texts taken apart.
+    #[inline(never)]
     fn without_accents(self, text: &str) -> String {
+        let (apart, is_composed) = match self {
+            Self::None | Self::Nfc => (DecomposingNormalizerBorrowed::new_nfd(), true),
+            Self::Nfkc => (DecomposingNormalizerBorrowed::new_nfkd(), true),
+            Self::Nfd => (DecomposingNormalizerBorrowed::new_nfd(), false),
+            Self::Nfkd => (DecomposingNormalizerBorrowed::new_nfkd(), false),
+        };
+        let composing = ComposingNormalizerBorrowed::new_nfc();
+        let combining = CanonicalCombiningClassMapBorrowed::new();
+        let mut letters = String::new();
         in_parts(text, |part, plain| {
-            let letters = part
-                .nfd()
-                .filter(|letter| canonical_combining_class(*letter) == 0);
-            match self {
-                Self::None | Self::Nfc | Self::Nfkc => plain.extend(letters.nfc()),
-                Self::Nfd | Self::Nfkd => plain.extend(letters),
+            letters.clear();
+            // Nothing fails to be written into a `String`.
+            let _ = apart.normalize_to(part, &mut letters);
+            letters.retain(|letter| combining.get_u8(letter) == 0);
+            if is_composed && !letters.is_ascii() {
+                let _ = composing.normalize_to(&letters, plain);
+            } else {
+                plain.push_str(&letters);
             }
         })
     }
@@ -236,3 +302,77 @@ impl fmt::Display for TextError {
 }
 
 impl std::error::Error for TextError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn white_space_is_that_of_the_standard_library() {
+        for letter in '\0'..=char::MAX {
+            let text = letter.to_string();
+            let expected = letter.is_whitespace().then_some(text.len());
+            assert_eq!(
+                space_bytes(text.as_bytes()),
+                expected.unwrap_or(0),
+                "{letter:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn small_letters_are_those_of_the_standard_library() {
+        for letter in '\0'..=char::MAX {
+            for text in [letter.to_string(), format!("a{letter}")] {
+                let lowered = lowered(&text).unwrap_or_else(|| text.clone());
+                assert_eq!(lowered, text.to_lowercase(), "{letter:?}");
+            }
+        }
+    }
+
+    /// Letters that do something: marks, letters with marks, capitals that become two, spaces.
+    fn letter() -> impl Strategy<Value = char> {
+        prop_oneof![
+            any::<char>(),
+            proptest::char::range('\u{300}', '\u{36f}'),
+            proptest::char::range('\u{c0}', '\u{24f}'),
+            proptest::sample::select(vec!['a', 'e', ' ', '\t', '\u{a0}', '\u{130}', '\u{3a3}']),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn texts_change_as_whole_ones_do(letters in prop::collection::vec(letter(), 0..12)) {
+            let text: String = letters.into_iter().collect();
+            prop_assert_eq!(lowered(&text).unwrap_or_else(|| text.clone()), text.to_lowercase());
+            let mut words: String = text.split(char::is_whitespace).fold(
+                String::new(),
+                |words, word| match word {
+                    "" if words.ends_with(' ') => words,
+                    word => words + word + " ",
+                },
+            );
+            words.pop();
+            let is_at_end = text.ends_with(char::is_whitespace);
+            if is_at_end && !words.ends_with(' ') {
+                words.push(' ');
+            }
+            prop_assert_eq!(collapsed(text.clone()), words);
+            for (form, apart) in [
+                (Form::None, Form::Nfd), (Form::Nfc, Form::Nfd), (Form::Nfd, Form::Nfd),
+                (Form::Nfkc, Form::Nfkd), (Form::Nfkd, Form::Nfkd),
+            ] {
+                let combining = CanonicalCombiningClassMapBorrowed::new();
+                let letters = apart.apply(&text).into_owned();
+                let letters: String =
+                    letters.chars().filter(|letter| combining.get_u8(*letter) == 0).collect();
+                let expected = match form {
+                    Form::Nfd | Form::Nfkd => letters,
+                    _ => Form::Nfc.apply(&letters).into_owned(),
+                };
+                prop_assert_eq!(form.without_accents(&text), expected, "{:?}", form);
+            }
+        }
+    }
+}
