@@ -242,20 +242,31 @@ impl Form {
             Self::Nfd => (DecomposingNormalizerBorrowed::new_nfd(), false),
             Self::Nfkd => (DecomposingNormalizerBorrowed::new_nfkd(), false),
         };
-        let composing = ComposingNormalizerBorrowed::new_nfc();
-        let combining = CanonicalCombiningClassMapBorrowed::new();
         let mut letters = String::new();
         in_parts(text, |part, plain| {
             letters.clear();
             // Nothing fails to be written into a `String`.
             let _ = apart.normalize_to(part, &mut letters);
-            letters.retain(|letter| combining.get_u8(letter) == 0);
-            if is_composed && !letters.is_ascii() {
-                let _ = composing.normalize_to(&letters, plain);
-            } else {
-                plain.push_str(&letters);
-            }
+            add_without_marks(&letters, is_composed, plain);
         })
+    }
+}
+
+/// Adds letters that are taken apart, without marks that combine.
+#[inline(never)]
+fn add_without_marks(letters: &str, is_composed: bool, plain: &mut String) {
+    let combining = CanonicalCombiningClassMapBorrowed::new();
+    let before = plain.len();
+    plain.extend(
+        letters
+            .chars()
+            .filter(|letter| combining.get_u8(*letter) == 0),
+    );
+    let added = plain.get(before..).unwrap_or_default();
+    if is_composed && !added.is_ascii() {
+        let apart = added.to_owned();
+        plain.truncate(before);
+        let _ = ComposingNormalizerBorrowed::new_nfc().normalize_to(&apart, plain);
     }
 }
 
