@@ -19,6 +19,40 @@ pub(crate) fn element_count(shape: &[usize]) -> Result<usize, TensorError> {
         })
 }
 
+/// Whether `data` is exactly what `datatype` and `shape` ask for.
+pub(crate) fn check(datatype: Datatype, shape: &[usize], data: &[u8]) -> Result<(), TensorError> {
+    let count = element_count(shape)?;
+    match datatype.size_bytes() {
+        Some(size) => {
+            let expected = count
+                .checked_mul(size)
+                .ok_or_else(|| TensorError::ShapeOverflow {
+                    shape: shape.to_vec(),
+                })?;
+            if data.len() != expected {
+                let actual = data.len();
+                return Err(TensorError::ByteLength {
+                    datatype,
+                    shape: shape.to_vec(),
+                    expected,
+                    actual,
+                });
+            }
+        }
+        None => {
+            let actual = byte_string_count(data)?;
+            if actual != count {
+                return Err(TensorError::ElementCount {
+                    shape: shape.to_vec(),
+                    expected: count,
+                    actual,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Where each element of `BYTES` data ends. Counted first, so that the table of many empty
 /// elements, which is larger than they are, takes no more than it must.
 fn byte_string_ends(data: &[u8]) -> Result<Vec<usize>, TensorError> {
@@ -152,7 +186,8 @@ pub(crate) fn joined<T: Borrow<Tensor>>(tensors: &[T], shape: &[usize]) -> Tenso
     let datatype = tensors.first().map(|first| first.borrow().datatype());
     let datatype = datatype.unwrap_or(Datatype::Bytes);
     if let [only] = tensors {
-        return Tensor::from_parts(datatype, shape, only.borrow().data().clone());
+        let only = only.borrow();
+        return only.part(shape, only.data().clone());
     }
     let each = tensors.iter().map(|tensor| tensor.borrow().data());
     let mut data = Vec::with_capacity(each.clone().map(Bytes::len).sum());
@@ -172,7 +207,7 @@ pub(crate) fn unstack(tensor: &Tensor) -> Result<Vec<Tensor>, TensorError> {
         let data = tensor
             .data()
             .slice(elements.bytes(index * row_count, row_count));
-        Tensor::from_parts(tensor.datatype(), row_shape, data)
+        tensor.part(row_shape, data)
     };
     Ok((0..count).map(row).collect())
 }
@@ -265,7 +300,7 @@ pub(crate) fn slice(tensor: &Tensor, ranges: &[Range<usize>]) -> Result<Tensor, 
             None => byte_string_run(tensor.data(), start, count)?,
         };
         let data = tensor.data().slice(bytes);
-        return Ok(Tensor::from_parts(tensor.datatype(), &shape, data));
+        return Ok(tensor.part(&shape, data));
     }
     let elements = Elements::of(tensor)?;
     let mut data = Vec::new();

@@ -10,13 +10,20 @@ use std::fmt;
 /// The bytes are a ref-counted slice: cloning, reshaping and cutting along the first
 /// axis copy nothing. Every `Tensor` is valid: its data is exactly what datatype and
 /// shape ask for.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Tensor {
     datatype: Datatype,
     /// In place for as many axes as most have: tensors are made by the million.
     shape: SmallVec<[usize; 4]>,
     data: Bytes,
+    /// Bytes of the tensor that this one was cut out of, and keeps in memory.
+    kept: usize,
 }
+
+/// A cut of so many times fewer bytes than what it keeps in memory is better copied.
+const KEPT_RATIO: usize = 2;
+/// What nobody minds keeping.
+const KEPT_BYTES_MIN: usize = 4 << 10;
 
 /// Datatype, shape and data that do not make a tensor, or an operation outside of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,41 +86,8 @@ pub enum TensorError {
 impl Tensor {
     /// Checks that `data` is exactly what `datatype` and `shape` ask for.
     pub fn new(datatype: Datatype, shape: Vec<usize>, data: Bytes) -> Result<Self, TensorError> {
-        let count = ops::element_count(&shape)?;
-        match datatype.size_bytes() {
-            Some(size) => {
-                let expected =
-                    count
-                        .checked_mul(size)
-                        .ok_or_else(|| TensorError::ShapeOverflow {
-                            shape: shape.clone(),
-                        })?;
-                if data.len() != expected {
-                    let actual = data.len();
-                    return Err(TensorError::ByteLength {
-                        datatype,
-                        shape,
-                        expected,
-                        actual,
-                    });
-                }
-            }
-            None => {
-                let actual = ops::byte_string_count(&data)?;
-                if actual != count {
-                    return Err(TensorError::ElementCount {
-                        shape,
-                        expected: count,
-                        actual,
-                    });
-                }
-            }
-        }
-        Ok(Self {
-            datatype,
-            shape: SmallVec::from_slice(&shape),
-            data,
-        })
+        ops::check(datatype, &shape, &data)?;
+        Ok(Self::from_parts(datatype, &shape, data))
     }
 
     /// A tensor of numbers.
@@ -130,11 +104,7 @@ impl Tensor {
         elements
             .iter()
             .for_each(|element| element.write_le(&mut data));
-        Ok(Self {
-            datatype: T::DATATYPE,
-            shape: SmallVec::from_slice(&shape),
-            data: data.into(),
-        })
+        Ok(Self::from_parts(T::DATATYPE, &shape, data.into()))
     }
 
     /// A `BYTES` tensor of byte strings (or texts).
@@ -156,11 +126,7 @@ impl Tensor {
                 actual,
             });
         }
-        Ok(Self {
-            datatype: Datatype::Bytes,
-            shape: SmallVec::from_slice(&shape),
-            data: data.into(),
-        })
+        Ok(Self::from_parts(Datatype::Bytes, &shape, data.into()))
     }
 
     /// The type of the elements.
@@ -225,11 +191,7 @@ impl Tensor {
                 actual,
             });
         }
-        Ok(Self {
-            datatype: self.datatype,
-            shape: SmallVec::from_slice(&shape),
-            data: self.data.clone(),
-        })
+        Ok(self.part(&shape, self.data.clone()))
     }
 
     /// Joins tensors of one datatype and shape along a new first axis.
@@ -257,18 +219,53 @@ impl Tensor {
         ops::pad(self, shape, value)
     }
 
+    /// The same without the tensor that it was cut out of, where that is much larger: whoever
+    /// keeps a part is not to keep the whole, which nobody counts.
+    #[must_use]
+    pub fn by_itself(self) -> Self {
+        let bytes = self.data.len();
+        if self.kept <= KEPT_BYTES_MIN || self.kept / KEPT_RATIO <= bytes {
+            return self;
+        }
+        Self {
+            data: Bytes::copy_from_slice(&self.data),
+            kept: bytes,
+            ..self
+        }
+    }
+
     /// Only for operations in this crate that keep the parts in agreement.
     pub(crate) fn from_parts(datatype: Datatype, shape: &[usize], data: Bytes) -> Self {
+        let kept = data.len();
+        Self::keeping(kept, datatype, shape, data)
+    }
+
+    /// A tensor of bytes that are a part of this one's.
+    pub(crate) fn part(&self, shape: &[usize], data: Bytes) -> Self {
+        Self::keeping(self.kept, self.datatype, shape, data)
+    }
+
+    fn keeping(kept: usize, datatype: Datatype, shape: &[usize], data: Bytes) -> Self {
         // Costs as much as the operations themselves, so only their own tests pay for it.
         #[cfg(test)]
-        assert!(Self::new(datatype, shape.to_vec(), data.clone()).is_ok());
+        ops::check(datatype, shape, &data).unwrap();
         Self {
             datatype,
             shape: SmallVec::from_slice(shape),
             data,
+            kept,
         }
     }
 }
+
+/// Where the bytes are makes no difference.
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        self.datatype == other.datatype && self.shape == other.shape && self.data == other.data
+    }
+}
+
+impl Eq for Tensor {}
 
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -285,6 +282,34 @@ impl fmt::Debug for Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_part_leaves_the_whole() {
+        let numbers = vec![7i64; 10_000];
+        let whole = Tensor::from_slice(vec![100, 100], &numbers).unwrap();
+        let inside = |part: &Tensor| whole.data().as_ptr_range().contains(&part.data().as_ptr());
+        let cut = |rows: usize| whole.slice(&[0..rows, 0..100]).unwrap();
+        for (rows, stays) in [(100, true), (60, true), (40, false), (1, false)] {
+            let part = cut(rows);
+            assert!(inside(&part));
+            let alone = part.clone().by_itself();
+            assert_eq!((inside(&alone), &alone), (stays, &part), "{rows} rows");
+        }
+        // However it came about, and once is enough.
+        let row = cut(10).unstack().unwrap().remove(3);
+        let row = row.reshape(vec![10, 10]).unwrap();
+        let row = Tensor::stack(&[&row]).unwrap().by_itself();
+        assert!(!inside(&row));
+        let again = row.clone().by_itself();
+        assert_eq!(again.data().as_ptr(), row.data().as_ptr());
+        // A small whole is not worth a copy.
+        let small = Tensor::from_slice(vec![100], &[1i64; 100]).unwrap();
+        let part = small.slice(&[0..1]).unwrap();
+        assert_eq!(
+            part.clone().by_itself().data().as_ptr(),
+            part.data().as_ptr()
+        );
+    }
 
     #[test]
     fn data_must_fit_datatype_and_shape() {

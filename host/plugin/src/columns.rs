@@ -230,9 +230,15 @@ pub(crate) fn single(
     promised: Option<&Signature>,
     tensors: Vec<WireNamedTensor>,
 ) -> Result<Tensors, String> {
-    let mut taken = Vec::with_capacity(tensors.len());
+    // One too many is enough to say so, and nothing else limits how many there are.
+    let count = promised.map_or(0, |promised| promised.outputs.len()) + 1;
+    let mut taken = Vec::with_capacity(count.min(tensors.len()));
     for tensor in tensors {
-        taken.push(named(state, promised, tensor)?);
+        if taken.len() < count {
+            taken.push(named(state, promised, tensor)?);
+        } else {
+            state.tensors.discard(tensor.tensor.rep());
+        }
     }
     let tensors = Tensors::from_named(taken).map_err(|error| error.to_string())?;
     check(promised, &tensors)?;
@@ -249,7 +255,8 @@ fn named(
     // The promised name is shared by all results; the guest's own is dropped.
     let specs = promised.map_or(&[][..], |promised| &promised.outputs);
     let known = specs.iter().find(|spec| spec.name == given.name);
-    Ok((known.map_or(given.name, |spec| spec.name.clone()), tensor))
+    let name = known.map_or(given.name, |spec| spec.name.clone());
+    Ok((name, tensor.by_itself()))
 }
 
 fn check(promised: Option<&Signature>, tensors: &Tensors) -> Result<(), String> {

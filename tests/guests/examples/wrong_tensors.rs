@@ -25,6 +25,11 @@ impl Postprocess for Promises {
             4 => Outputs::from([("x", x()?), ("y", x()?)]),
             5 => Outputs::from([("x", x()?), ("x", x()?)]),
             6 => Outputs::new(),
+            7 => {
+                let more = (0..1_000).map(|at| Ok((format!("y{at}"), x()?)));
+                let more = more.collect::<Result<Vec<_>, Error>>()?;
+                [("x".to_owned(), x()?)].into_iter().chain(more).collect()
+            }
             _ => Outputs::from([("x", x()?)]),
         })
     }

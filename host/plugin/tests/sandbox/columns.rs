@@ -3,6 +3,7 @@
 
 use crate::common::*;
 use consort_inference::{Call, Example, TenantId, Tensor, Tensors};
+use consort_plugin::Plugin;
 
 /// An example whose tensors have so many bytes, and what is to be said of it.
 fn example(at: usize, bytes: usize) -> (Example, String) {
@@ -52,4 +53,30 @@ async fn each_example_reads_its_own_bytes() {
             }
         }
     }
+}
+
+/// What a plugin cuts out of a large tensor goes on alone: nobody counts what it would keep.
+#[tokio::test]
+async fn a_small_part_does_not_keep_the_whole() {
+    let world = world();
+    let plugin = world.guest("cuts_rows").await;
+    // One after the other, so that each is given to the plugin by itself.
+    for (rows, is_copied) in [(1, false), (2, false), (100, true)] {
+        let whole = Tensor::from_slice(vec![rows, 2_000], &vec![0.5f32; rows * 2_000]).unwrap();
+        let row = first_row(&plugin, whole.clone()).await;
+        assert_eq!(row, whole.slice(&[0..1, 0..2_000]).unwrap());
+        let inside = whole.data().as_ptr_range().contains(&row.data().as_ptr());
+        assert_eq!(inside, !is_copied, "{rows} rows");
+    }
+}
+
+async fn first_row(plugin: &Plugin, rows: Tensor) -> Tensor {
+    let example = Example {
+        tenant: TenantId::default(),
+        key: None,
+        tensors: Tensors::from_named([("rows".into(), rows)]).unwrap(),
+    };
+    let mut results = plugin.run_postprocess(vec![example], Call::default()).await;
+    let mut tensors = results.remove(0).unwrap();
+    tensors.take("row").unwrap()
 }

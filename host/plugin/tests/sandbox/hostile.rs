@@ -228,8 +228,10 @@ async fn results_are_counted() {
 #[tokio::test]
 async fn results_are_checked_against_the_promise() {
     let world = world();
-    let plugin = world.guest("wrong_tensors").await;
-    let results = post(&plugin, "default", 0..=6).await;
+    let mut config = config("wrong_tensors");
+    config.instances = Instances::Reuse;
+    let plugin = world.load(config).await;
+    let results = post(&plugin, "default", 0..=7).await;
     let messages: Vec<String> = results
         .into_iter()
         .map(|result| match result {
@@ -251,8 +253,15 @@ async fn results_are_checked_against_the_promise() {
             "tensor \"y\" is not expected; the names are \"x\"",
             "tensor \"x\" is given twice",
             missing,
+            "tensor \"y0\" is not expected; the names are \"x\"",
         ]
     );
+    // Those that were too many are gone, and do not count in the next calls.
+    for _ in 0..10 {
+        let results = post(&plugin, "default", [7, 8]).await;
+        assert!(results[0].is_err());
+        assert_eq!(results[1], Ok(0));
+    }
 }
 
 #[tokio::test]
