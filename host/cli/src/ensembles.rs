@@ -6,10 +6,12 @@ use crate::order::Part;
 use crate::steps::{MapStep, PluginStep};
 use consort_ensemble::{
     CompileProblem, Condition, EndpointStep, Ensemble, Limits, Literal, Plan, PlannedOutput,
-    PlannedStep, Reduction, Step, Test,
+    PlannedStep, ProblemPlace, Reduction, Step, Test,
 };
 use consort_inference::{Endpoint, ModelId};
-use consort_manifest::{self as manifest, Argument, Located, Named, StepRuns, WhenOf, WhenTest};
+use consort_manifest::{
+    self as manifest, Argument, Located, Named, Place, StepRuns, WhenOf, WhenTest,
+};
 use consort_plugin::{Plugin, Role};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,13 +53,11 @@ impl Assembly<'_> {
                     parts.served.insert(name, Arc::new(ensemble));
                 }
                 Err(error) => {
-                    let place_of = |problem: &CompileProblem| {
-                        let step = problem.index().and_then(|index| entry.steps().get(index));
-                        step.map_or(entry.name.place, manifest::Step::target_place)
-                    };
                     for problem in &error.problems {
                         let help = problem.help.clone().unwrap_or_default();
-                        self.problem(place_of(problem), problem.to_string(), help);
+                        let place = place_of(problem, entry);
+                        let place = place.unwrap_or(entry.name.place);
+                        self.problem(place, problem.to_string(), help);
                     }
                 }
             }
@@ -171,6 +171,19 @@ pub(crate) fn target(name: &Located<String>, parts: &Parts) -> Option<Arc<dyn St
     }
     let ensemble: Arc<dyn Endpoint> = parts.served.get(name.as_str())?.clone();
     Some(Arc::new(EndpointStep::new("ensemble", ensemble)))
+}
+
+/// Where in the manifest a problem is, if it is written there.
+fn place_of(problem: &CompileProblem, entry: &manifest::Ensemble) -> Option<Place> {
+    let step = || entry.steps().get(problem.index()?);
+    match &problem.place {
+        ProblemPlace::Ensemble => None,
+        ProblemPlace::Input(at) => Some(entry.inputs.as_ref()?.get(*at)?.place),
+        ProblemPlace::Output(at) => Some(entry.outputs.as_ref()?.get(*at)?.value.place),
+        ProblemPlace::Step(_) => Some(step()?.target_place()),
+        ProblemPlace::StepInput(_, at) => Some(step()?.inputs.get(*at)?.name.place),
+        ProblemPlace::StepOutput(_, at) => Some(step()?.outputs.get(*at)?.name.place),
+    }
 }
 
 fn output(output: &Named<String>) -> PlannedOutput {

@@ -35,6 +35,8 @@ pub use ensemble::Ensemble;
 pub use graph::{Drawing, Edge, EdgeKind, Graph, Node, NodeKind, StepNode};
 pub use metrics::Metrics;
 pub use nested::EndpointStep;
-pub use plan::{CompileError, CompileProblem, Limits, Plan, PlannedOutput, PlannedStep, StepPlace};
+pub use plan::{
+    CompileError, CompileProblem, Limits, Plan, PlannedOutput, PlannedStep, ProblemPlace, StepPlace,
+};
 pub use stats::StepStats;
 pub use step::Step;

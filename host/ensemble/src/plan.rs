@@ -71,14 +71,31 @@ pub struct CompileError {
 
 /// One thing that is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", self.place())]
+#[error("{}{message}", self.prefix())]
 pub struct CompileProblem {
-    /// The step it is wrong with; `None` where it is the ensemble.
-    pub step: Option<StepPlace>,
+    /// Where it is wrong.
+    pub place: ProblemPlace,
     /// What is wrong.
     pub message: String,
     /// What to write instead, where that is known.
     pub help: Option<String>,
+}
+
+/// A part of a plan that something is wrong with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProblemPlace {
+    /// No part alone.
+    Ensemble,
+    /// One of [`Plan::inputs`], by its index.
+    Input(usize),
+    /// One of [`Plan::outputs`], by its index.
+    Output(usize),
+    /// A step.
+    Step(StepPlace),
+    /// One of [`PlannedStep::inputs`], by its index.
+    StepInput(StepPlace, usize),
+    /// One of [`PlannedStep::outputs`], by its index.
+    StepOutput(StepPlace, usize),
 }
 
 /// A step of a plan.
@@ -158,13 +175,25 @@ impl Default for Limits {
 impl CompileProblem {
     /// The index of the step, where it is one that is wrong.
     pub fn index(&self) -> Option<usize> {
-        self.step.as_ref().map(|step| step.index)
+        self.place.step().map(|step| step.index)
     }
 
-    fn place(&self) -> String {
-        match &self.step {
+    fn prefix(&self) -> String {
+        match self.place.step() {
             Some(step) => format!("step \"{}\": ", step.name),
             None => String::new(),
+        }
+    }
+}
+
+// === impl ProblemPlace ===
+
+impl ProblemPlace {
+    /// The step, where it is in one.
+    pub fn step(&self) -> Option<&StepPlace> {
+        match self {
+            Self::Ensemble | Self::Input(_) | Self::Output(_) => None,
+            Self::Step(step) | Self::StepInput(step, _) | Self::StepOutput(step, _) => Some(step),
         }
     }
 }

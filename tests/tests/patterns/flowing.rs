@@ -58,13 +58,18 @@ fn what_an_ensemble_cannot_take_or_give_is_refused() {
     place(&format!(
         "[ensemble.e]\ninputs = [\"x\", \"more\", \"rest\"]\n{STEPS}"
     ))
-    .refused(&["no step reads the request's tensor \"rest\""]);
+    .refused(&[
+        "no step reads the request's tensor \"rest\"",
+        // The column, and so the element that is meant.
+        ":24\n",
+    ]);
     let outputs = "outputs = { last = \"z\", mid = \"mid\" }";
     place(&format!(
         "[ensemble.e]\ninputs = [\"x\", \"more\"]\n{outputs}\n{STEPS}"
     ))
     .refused(&[
         "no step gives the tensor \"z\", the output \"last\"",
+        ":20\n",
         "help: the tensors there are: \"x\" (FP32 [1]), \"more\"",
     ]);
 }

@@ -4,7 +4,7 @@ use super::order::Waits;
 use super::sources::{Source, Sources};
 use super::{Draft, Reads, named, needed};
 use crate::condition::{CompiledCondition, Unfit};
-use crate::{CompileError, CompileProblem, StepPlace};
+use crate::{CompileError, CompileProblem, ProblemPlace, StepPlace};
 use consort_inference::TensorSpec;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,39 +37,58 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn problem(&mut self, step: Option<usize>, message: String, help: Option<String>) {
-        let place = step.and_then(|index| {
-            let name = self.drafts.get(index)?.planned.name.clone();
-            Some(StepPlace { index, name })
-        });
+    fn problem(&mut self, place: ProblemPlace, message: String, help: Option<String>) {
         self.problems.push(CompileProblem {
-            step: place,
+            place,
             message,
             help,
         });
+    }
+
+    fn in_step(&mut self, index: usize, message: String, help: Option<String>) {
+        self.problem(ProblemPlace::Step(self.step(index)), message, help);
+    }
+
+    fn step(&self, index: usize) -> StepPlace {
+        let draft = self.drafts.get(index);
+        let name = draft.map_or_else(|| "".into(), |draft| draft.planned.name.clone());
+        StepPlace { index, name }
     }
 
     /// Renames of what is not there, and outputs of one name.
     pub(super) fn names(&mut self) {
         for (index, draft) in self.drafts.iter().enumerate() {
             let (planned, signature) = (&draft.planned, draft.planned.step.signature());
-            let sides = [
-                ("input", &planned.inputs, &signature.inputs),
-                ("output", &planned.outputs, &signature.outputs),
+            type Place = fn(StepPlace, usize) -> ProblemPlace;
+            let sides: [(_, Place, _, _); 2] = [
+                (
+                    "input",
+                    ProblemPlace::StepInput,
+                    &planned.inputs,
+                    &signature.inputs,
+                ),
+                (
+                    "output",
+                    ProblemPlace::StepOutput,
+                    &planned.outputs,
+                    &signature.outputs,
+                ),
             ];
-            for (side, renames, specs) in sides {
-                let unknown = |own: &Arc<str>| !specs.iter().any(|spec| spec.name == *own);
-                for (own, _) in renames.iter().filter(|(own, _)| unknown(own)) {
+            for (side, place, renames, specs) in sides {
+                for (at, (own, _)) in renames.iter().enumerate() {
+                    if specs.iter().any(|spec| spec.name == *own) {
+                        continue;
+                    }
                     let known: Vec<_> = specs.iter().map(|spec| quoted(&spec.name)).collect();
                     let message = format!("it has no {side} \"{own}\"");
                     let help = format!("its {side}s are {}", listed(&known));
-                    self.problem(Some(index), message, Some(help));
+                    self.problem(place(self.step(index), at), message, Some(help));
                 }
             }
             let mut seen = BTreeSet::new();
             for (_, name) in draft.outputs.iter().filter(|(_, name)| !seen.insert(name)) {
                 let message = format!("two of its outputs are named \"{name}\"");
-                self.problem(Some(index), message, None);
+                self.in_step(index, message, None);
             }
         }
     }
@@ -82,11 +101,11 @@ impl<'a> Checker<'a> {
             (None, None) => Vec::new(),
         };
         let mut request: Vec<TensorSpec> = Vec::new();
-        for name in firsts {
+        for (at, name) in firsts.into_iter().enumerate() {
             if request.iter().any(|spec| spec.name == name) {
                 if inputs.is_some() {
                     let message = format!("the request's tensor \"{name}\" is named twice");
-                    self.problem(None, message, None);
+                    self.problem(ProblemPlace::Input(at), message, None);
                 }
                 continue;
             }
@@ -97,11 +116,26 @@ impl<'a> Checker<'a> {
                         "no step reads the request's tensor \"{name}\", so that nothing says what \
                          it is"
                     );
-                    self.problem(None, message, None);
+                    self.problem(ProblemPlace::Input(at), message, self.wanted());
                 }
             }
         }
         request
+    }
+
+    /// What the steps read that none of them makes.
+    fn wanted(&self) -> Option<String> {
+        let made = |name: &Arc<str>| {
+            let mut outputs = self.drafts.iter().flat_map(|draft| &draft.outputs);
+            outputs.any(|(_, output)| output == name)
+        };
+        let inputs = self.drafts.iter().flat_map(|draft| &draft.inputs);
+        let wanted: BTreeSet<&Arc<str>> = inputs
+            .map(|(_, name)| name)
+            .filter(|name| !made(name))
+            .collect();
+        let wanted: Vec<_> = wanted.into_iter().map(|name| quoted(name)).collect();
+        (!wanted.is_empty()).then(|| format!("what steps read and none makes: {}", listed(&wanted)))
     }
 
     /// What the readers of a request's tensor take together. A step that does not always
@@ -147,7 +181,7 @@ impl<'a> Checker<'a> {
                             "its condition asks for a tensor \"{name}\", which neither the \
                              request nor another step gives"
                         );
-                        self.problem(Some(index), message, Some(visible(sources, index)));
+                        self.in_step(index, message, Some(visible(sources, index)));
                     }
                     Some(source) => self.condition_fits(index, sources, source),
                 }
@@ -171,7 +205,7 @@ impl<'a> Checker<'a> {
                         sources.maker(source)
                     )
                 });
-                self.problem(Some(index), message, passed);
+                self.in_step(index, message, passed);
             }
         }
     }
@@ -186,7 +220,7 @@ impl<'a> Checker<'a> {
                 continue;
             };
             if let Err(Unfit { message, help }) = CompiledCondition::check(condition, spec) {
-                self.problem(Some(index), message, help);
+                self.in_step(index, message, help);
             }
         }
     }
@@ -216,7 +250,7 @@ impl<'a> Checker<'a> {
             let help = format!(
                 "put a step before it that gives \"{name}\", or write optional = true in this step"
             );
-            self.problem(Some(index), message, Some(help));
+            self.in_step(index, message, Some(help));
         }
     }
 
@@ -236,18 +270,18 @@ impl<'a> Checker<'a> {
             }
             _ => visible(sources, index),
         };
-        self.problem(Some(index), message, Some(help));
+        self.in_step(index, message, Some(help));
     }
 
     /// The ensemble's outputs, and what steps answer with by themselves.
     pub(super) fn outputs(&mut self, sources: &Sources, reads: &Reads) {
         let end = self.drafts.len();
         let mut promised: Vec<TensorSpec> = Vec::new();
-        for (output, source) in &reads.outputs {
+        for (at, (output, source)) in reads.outputs.iter().enumerate() {
             let name = &output.name;
             if promised.iter().any(|spec| spec.name == *name) {
                 let message = format!("the output \"{name}\" is named twice");
-                self.problem(None, message, None);
+                self.problem(ProblemPlace::Output(at), message, None);
                 continue;
             }
             let Some((source, spec)) =
@@ -260,7 +294,11 @@ impl<'a> Checker<'a> {
                         format!("no step gives the tensor \"{tensor}\", the output \"{name}\"")
                     }
                 };
-                self.problem(None, message, Some(visible(sources, end)));
+                self.problem(
+                    ProblemPlace::Output(at),
+                    message,
+                    Some(visible(sources, end)),
+                );
                 continue;
             };
             for older in sources.all_seen(source).skip(1) {
@@ -273,7 +311,10 @@ impl<'a> Checker<'a> {
                         "where it is passed by, the ensemble's output is {maker}'s, which does \
                          not fit: {mismatch}"
                     );
-                    self.problem(source.step(), message, None);
+                    let place = source
+                        .step()
+                        .map(|index| ProblemPlace::Step(self.step(index)));
+                    self.problem(place.unwrap_or(ProblemPlace::Output(at)), message, None);
                 }
             }
             promised.push(named(spec, name));
@@ -303,7 +344,7 @@ impl<'a> Checker<'a> {
                     output.name
                 ),
             };
-            self.problem(Some(index), message, None);
+            self.in_step(index, message, None);
         }
         for answer in answers {
             if !outputs.iter().any(|output| output.name == answer.name) {
@@ -311,7 +352,7 @@ impl<'a> Checker<'a> {
                     "it answers with \"{}\", which is no output of the ensemble",
                     answer.name
                 );
-                self.problem(Some(index), message, None);
+                self.in_step(index, message, None);
             }
         }
     }
@@ -329,7 +370,9 @@ impl<'a> Checker<'a> {
             let message = format!("it waits for itself: {}", links.join(", "));
             let help = "a step reads the latest tensor of a name that is made before it, else the \
                         one made after it: give one of these another name, or order the steps";
-            self.problem(circle.first().copied(), message, Some(help.to_owned()));
+            if let Some(first) = circle.first() {
+                self.in_step(*first, message, Some(help.to_owned()));
+            }
         }
     }
 
