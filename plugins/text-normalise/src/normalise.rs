@@ -56,10 +56,8 @@ impl Normaliser {
             true => self.ascii(text),
             false => self.unicode(text),
         };
-        if config.collapse_whitespace {
-            if has_space_to_collapse(&text) {
-                text = Cow::Owned(collapsed(text.into_owned()));
-            }
+        if config.collapse_whitespace && has_space_to_collapse(&text) {
+            text = Cow::Owned(collapsed(text.into_owned()));
         }
         if config.trim {
             text = match text {

@@ -67,6 +67,9 @@ class HostTensor:
     def read(self):
         return self._handle.read()
 
+    def read_parts(self):
+        return [self._handle.read()]
+
     def read_range(self, offset, length):
         return checked(self._handle.read_range, offset, length)
 
