@@ -88,7 +88,7 @@ pub enum ProblemPlace {
     Ensemble,
     /// One of [`Plan::inputs`], by its index.
     Input(usize),
-    /// One of [`Plan::outputs`], by its index.
+    /// One of [`Plan::outputs`], by its index, or of the last step's where the plan has none.
     Output(usize),
     /// A step.
     Step(StepPlace),

@@ -219,17 +219,31 @@ impl Tensor {
         ops::pad(self, shape, value)
     }
 
+    /// Whether it keeps a tensor in memory that it was cut out of and that is much larger.
+    pub fn is_small_part(&self) -> bool {
+        self.kept > KEPT_BYTES_MIN && self.kept / KEPT_RATIO > self.data.len()
+    }
+
     /// The same without the tensor that it was cut out of, where that is much larger: whoever
     /// keeps a part is not to keep the whole, which nobody counts.
     #[must_use]
     pub fn by_itself(self) -> Self {
-        let bytes = self.data.len();
-        if self.kept <= KEPT_BYTES_MIN || self.kept / KEPT_RATIO <= bytes {
+        if !self.is_small_part() {
             return self;
         }
         Self {
             data: Bytes::copy_from_slice(&self.data),
-            kept: bytes,
+            kept: self.data.len(),
+            ..self
+        }
+    }
+
+    /// The same as if it had been cut out of nothing: what is cut out of it from now on is a
+    /// part of this one.
+    #[must_use]
+    pub fn as_whole(self) -> Self {
+        Self {
+            kept: self.data.len(),
             ..self
         }
     }
@@ -302,6 +316,11 @@ mod tests {
         assert!(!inside(&row));
         let again = row.clone().by_itself();
         assert_eq!(again.data().as_ptr(), row.data().as_ptr());
+        // What somebody was given is all there is to them.
+        let given = cut(1).as_whole();
+        assert!(inside(&given) && !given.is_small_part());
+        let given = cut(10).as_whole();
+        assert!(given.slice(&[0..1, 0..100]).unwrap().is_small_part());
         // A small whole is not worth a copy.
         let small = Tensor::from_slice(vec![100], &[1i64; 100]).unwrap();
         let part = small.slice(&[0..1]).unwrap();

@@ -259,8 +259,7 @@ fn take_row(
         let tensor = tensor.ok_or_else(|| "a returned handle belongs to no tensor".to_owned())?;
         // The promised name is shared by all results; the guest's own is dropped.
         let known = promised.outputs.iter().find(|spec| spec.name == entry.name);
-        let name = known.map_or(entry.name, |spec| spec.name.clone());
-        taken.push((name, tensor.by_itself()));
+        taken.push((known.map_or(entry.name, |spec| spec.name.clone()), tensor));
     }
     let tensors = Tensors::from_named(taken).map_err(|error| error.to_string())?;
     let checked = promised.check_outputs(&tensors);

@@ -87,12 +87,13 @@ impl TensorTable {
             .count()
     }
 
-    /// Hands a tensor of the host to the guest.
+    /// Hands a tensor of the host to the guest. What it was cut out of is not the guest's doing.
     pub(crate) fn lend(&mut self, held: impl Into<Held>) -> u32 {
-        self.insert(Slot::Taken {
-            held: held.into(),
-            made: false,
-        })
+        let held = match held.into() {
+            Held::One(tensor) => Held::One(tensor.as_whole()),
+            stack @ Held::Stack(_) => stack,
+        };
+        self.insert(Slot::Taken { held, made: false })
     }
 
     /// Adds a tensor that the guest made.
@@ -261,7 +262,7 @@ impl ByteBudget {
     }
 }
 
-/// Bytes that cutting `ranges` out of `tensor` copies: none for a run of rows.
+/// Bytes that cutting `ranges` out of `tensor` copies at once: none for a run of rows.
 pub(crate) fn sliced_bytes(tensor: &Tensor, ranges: &[Range<usize>]) -> Option<usize> {
     let whole = |(range, length): (&Range<usize>, &usize)| range.len() == *length;
     if ranges.iter().zip(tensor.shape()).skip(1).all(whole) {

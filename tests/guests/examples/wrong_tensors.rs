@@ -1,7 +1,12 @@
-//! Returns other tensors than it promises, in as many ways as there are.
+//! Returns other tensors than it promises, in as many ways as there are; or tells how many examples it
+//! has seen.
 
 use consort_guests::{number, signature};
 use consort_sdk::{Assets, Error, Example, Outputs, Plugin, Postprocess, Signature, Tensor};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Examples that this instance has seen.
+static SEEN: AtomicI64 = AtomicI64::new(0);
 
 struct Promises;
 
@@ -17,6 +22,7 @@ impl Postprocess for Promises {
     }
 
     fn postprocess(&self, example: &Example) -> Result<Outputs, Error> {
+        let seen = SEEN.fetch_add(1, Ordering::Relaxed) + 1;
         let x = || Tensor::single(0i64);
         Ok(match number(example)? {
             1 => Outputs::from([("x", Tensor::from_slice(&[2], &[0i64, 0])?)]),
@@ -30,6 +36,7 @@ impl Postprocess for Promises {
                 let more = more.collect::<Result<Vec<_>, Error>>()?;
                 [("x".to_owned(), x()?)].into_iter().chain(more).collect()
             }
+            8 => Outputs::from([("x", Tensor::single(seen)?)]),
             _ => Outputs::from([("x", x()?)]),
         })
     }

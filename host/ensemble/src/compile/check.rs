@@ -123,19 +123,25 @@ impl<'a> Checker<'a> {
         request
     }
 
-    /// What the steps read that none of them makes.
+    /// What steps read that no other makes.
     fn wanted(&self) -> Option<String> {
-        let made = |name: &Arc<str>| {
-            let mut outputs = self.drafts.iter().flat_map(|draft| &draft.outputs);
-            outputs.any(|(_, output)| output == name)
+        let made = |name: &Arc<str>, reader: usize| {
+            let others = self.drafts.iter().enumerate();
+            let mut others = others.filter(|(index, _)| *index != reader);
+            others.any(|(_, draft)| draft.outputs.iter().any(|(_, output)| output == name))
         };
-        let inputs = self.drafts.iter().flat_map(|draft| &draft.inputs);
-        let wanted: BTreeSet<&Arc<str>> = inputs
-            .map(|(_, name)| name)
-            .filter(|name| !made(name))
-            .collect();
-        let wanted: Vec<_> = wanted.into_iter().map(|name| quoted(name)).collect();
-        (!wanted.is_empty()).then(|| format!("what steps read and none makes: {}", listed(&wanted)))
+        let mut wanted = BTreeSet::new();
+        for (index, draft) in self.drafts.iter().enumerate() {
+            let reads = draft.inputs.iter().map(|(_, name)| name);
+            wanted.extend(
+                reads
+                    .filter(|name| !made(name, index))
+                    .map(|name| quoted(name)),
+            );
+        }
+        let wanted: Vec<_> = wanted.into_iter().collect();
+        let help = || format!("what steps read and no other makes: {}", listed(&wanted));
+        (!wanted.is_empty()).then(help)
     }
 
     /// What the readers of a request's tensor take together. A step that does not always

@@ -121,7 +121,8 @@ fn link_making(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
                 .collect();
             let tensor = tensor(&store, &this)?.clone();
             let made = charge(&mut store, sliced_bytes(&tensor, &ranges))
-                .and_then(|()| Ok(tensor.slice(&ranges)?));
+                .and_then(|()| Ok(tensor.slice(&ranges)?))
+                .and_then(|part| by_itself(&mut store, part));
             finish(&mut store, made)
         },
     )?;
@@ -191,6 +192,15 @@ fn tensors<'a>(store: &'a Context<'_>, handles: &[Handle]) -> wasmtime::Result<V
 
 fn charge(store: &mut Context<'_>, bytes: Option<usize>) -> Result<(), Refusal> {
     store.data_mut().tensors.charge(bytes)
+}
+
+/// A small part of a large tensor is copied, and counted: it would keep the whole in memory for
+/// as long as it goes on, which nobody counts.
+fn by_itself(store: &mut Context<'_>, part: Tensor) -> Result<Tensor, Refusal> {
+    if part.is_small_part() {
+        charge(store, Some(part.data().len()))?;
+    }
+    Ok(part.by_itself())
 }
 
 /// Reads a shape from guest memory if it has an allowed number of axes.
