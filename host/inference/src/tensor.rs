@@ -323,7 +323,7 @@ mod tests {
         assert!(given.slice(&[0..1, 0..100]).unwrap().is_small_part());
         // A small whole is not worth a copy.
         let small = Tensor::from_slice(vec![100], &[1i64; 100]).unwrap();
-        let part = small.slice(&[0..1]).unwrap();
+        let part = small.slice(std::slice::from_ref(&(0..1))).unwrap();
         assert_eq!(
             part.clone().by_itself().data().as_ptr(),
             part.data().as_ptr()
