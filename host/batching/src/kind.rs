@@ -10,7 +10,10 @@ use std::sync::Arc;
 /// The tensors of the examples of one batch: names, datatypes and the length of each axis,
 /// which for a ragged handler is the most of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LaneKind(Vec<(Arc<str>, Datatype, Vec<usize>)>);
+pub struct LaneKind(Vec<Entry>);
+
+/// A tensor's name, datatype and the length of each axis.
+type Entry = (Arc<str>, Datatype, Vec<usize>);
 
 /// What the examples of one lane have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,6 +57,26 @@ impl LaneKind {
         self.0
             .iter()
             .map(|(name, datatype, shape)| (&**name, *datatype, shape.as_slice()))
+    }
+
+    /// Whether two kinds differ in lengths only.
+    pub(crate) fn is_akin(&self, other: &Self) -> bool {
+        let alike = |(a, b): (&Entry, &Entry)| (&a.0, a.1, a.2.len()) == (&b.0, b.1, b.2.len());
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(alike)
+    }
+
+    /// The same of no length: equal for all that are akin.
+    pub(crate) fn without_lengths(&self) -> Self {
+        let entry =
+            |(name, datatype, shape): &Entry| (name.clone(), *datatype, vec![0; shape.len()]);
+        Self(self.0.iter().map(entry).collect())
+    }
+
+    /// The elements of an example, one at least.
+    pub(crate) fn elements(&self) -> f64 {
+        let of = |shape: &[usize]| shape.iter().map(|length| *length as f64).product::<f64>();
+        let elements: f64 = self.0.iter().map(|(_, _, shape)| of(shape)).sum();
+        elements.max(1.0)
     }
 }
 
@@ -205,6 +228,28 @@ mod tests {
             [4, 4, 4, 12, 16, 20, 32, 36, 104, 144]
         );
         assert_eq!(lengths(&sorter(&[4], false, false), &all), all);
+    }
+
+    #[test]
+    fn kinds_of_one_family_differ_in_lengths_only() {
+        let of = |name: &str, tensor: Tensor| {
+            LaneKind::of(&Tensors::from_named([(name.into(), tensor)]).unwrap())
+        };
+        let floats = Tensor::from_slice(vec![4, 2], &[0f32; 8]).unwrap();
+        let flat = Tensor::from_slice(vec![8], &[0i64; 8]).unwrap();
+        let same = row(4).tensor("x").unwrap().clone();
+        let kind = |length: usize| LaneKind::of(&row(length));
+        for (other, akin) in [
+            (kind(12), true),
+            (of("x", floats), false),
+            (of("x", flat), false),
+            (of("y", same), false),
+        ] {
+            assert_eq!(kind(4).is_akin(&other), akin, "{other:?}");
+            assert_eq!(kind(4).without_lengths() == other.without_lengths(), akin);
+        }
+        let elements = [0, 4, 12].map(|length| kind(length).elements());
+        assert_eq!(elements, [1.0, 8.0, 24.0]);
     }
 
     #[test]

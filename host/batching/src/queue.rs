@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 /// Lanes that stay although they are empty, so that the usual ones are not set up again for
 /// each example, and remember how fast examples come.
-const EMPTY_LANES_MAX: usize = 64;
+const EMPTY_LANES_MAX: usize = 128;
 
 /// Where a segment waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

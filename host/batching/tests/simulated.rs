@@ -3,6 +3,7 @@
 
 mod simulator;
 
+use simulator::shapes::Shape;
 use simulator::{Played, Player, load, play, shapes};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -194,4 +195,35 @@ fn in_turn(callers: u64, calls: usize) -> Played {
 fn a_lone_caller_never_waits() {
     let played = in_turn(1, 200);
     assert_eq!(played.latency_ms(1.0), 50.0);
+}
+
+/// The mean of plays that differ in their noise.
+fn efficiency(shape: &Shape, player: Player, examples: usize) -> f64 {
+    let seeds = 1..=16;
+    let plays = seeds.clone().map(|seed| {
+        let shape = Shape {
+            seed,
+            ..shape.clone()
+        };
+        load::finite(&shape, player, examples).efficiency(&shape)
+    });
+    plays.sum::<f64>() / seeds.count() as f64
+}
+
+/// Each length has a kind, and no kind has runs enough to learn by itself what the noise hides.
+#[test]
+fn many_lengths_are_learned_together() {
+    let part = efficiency(&shapes::texts(), Player::Learned, 1_800);
+    assert!(part >= 0.96, "{part:.3} of the oracle");
+}
+
+/// What a slowdown does to some lengths it does to all.
+#[test]
+fn a_slowdown_is_believed_of_all_lengths() {
+    let shape = Shape {
+        slow: Some((Duration::from_secs(6), Duration::from_secs(90))),
+        ..shapes::texts()
+    };
+    let part = efficiency(&shape, Player::Learned, 3_600);
+    assert!(part >= 0.965, "{part:.3} of the oracle");
 }

@@ -6,14 +6,13 @@
 //! and cliffs stay what they are. When runs take much longer, or much shorter, than expected
 //! twice in a row, the whole curve is moved and everything else has to prove itself again.
 
+use super::cell::{Cell, Surprises};
+use super::family::Runs;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
-/// Runs that a cell remembers.
-const RUNS_KEPT: f64 = 32.0;
 /// How far (as a logarithm) a run may be off beside noise before it is a surprise.
 const SURPRISE: f64 = 0.35;
-/// Surprises of one kind in a row that move the curve.
-const SURPRISES: u32 = 2;
 /// What is noise before anything is known, and below which none is assumed: parts of a run.
 const NOISE_FIRST: f64 = 0.05;
 /// Noise above which cells lean on their neighbours.
@@ -25,41 +24,34 @@ const REACH: f64 = 4.0;
 /// The part of a difference that no number of runs makes certain.
 const DOUBT: f64 = 0.01;
 
+/// How far (as a logarithm) kinds of one family differ in what larger batches gain.
+const FAMILY_DOUBT: f64 = 0.03;
+
+/// What batches of a size take, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Point {
+    pub(super) size: f64,
+    pub(super) secs: f64,
+}
+
 /// The learned cost of batches of one kind.
 #[derive(Debug, Clone)]
 pub(super) struct Curve {
     /// The largest size of each cell, rising.
     tops: Vec<usize>,
     cells: Vec<Cell>,
-    /// The cells that have seen a run, rising, and what is expected of each, in seconds.
-    seen: Vec<(usize, f64)>,
+    /// What is expected, rising: of the cells that have seen a run, and of those that only the
+    /// family knows.
+    seen: Vec<(usize, Point)>,
+    /// What the kind's family expects, rising.
+    family: Vec<Point>,
     /// The variance of the logarithm of runs around what is expected.
     variance: f64,
     surprises: Surprises,
-    /// Where the curve was last moved.
-    pivot: usize,
+    /// Where the curve was last moved; `None` when it was not by a run of its own.
+    pivot: Option<usize>,
     /// Runs since all cells were last laid against their neighbours.
     since_fitted: usize,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Cell {
-    /// The mean size of its runs.
-    size: f64,
-    /// Their mean time, in seconds.
-    secs: f64,
-    /// How many runs that is worth; zero when it has seen none.
-    runs: f64,
-    /// Moved along with the curve, and not seen since.
-    stale: bool,
-    /// Runs of its own in a row that it did not expect.
-    surprises: Surprises,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Surprises {
-    count: u32,
-    sum: f64,
 }
 
 /// A line through neighbours, at one size.
@@ -89,9 +81,10 @@ impl Curve {
             tops,
             cells,
             seen: Vec::new(),
+            family: Vec::new(),
             variance: NOISE_FIRST * NOISE_FIRST,
             surprises: Surprises::default(),
-            pivot: 0,
+            pivot: None,
             since_fitted: 0,
         }
     }
@@ -104,9 +97,9 @@ impl Curve {
 
     /// Sizes that were seen, with examples a second, rising.
     pub(super) fn rates(&self) -> impl DoubleEndedIterator<Item = (usize, f64)> {
-        self.seen.iter().filter_map(|(index, secs)| {
-            let cell = self.cells.get(*index)?;
-            Some((cell.size.round() as usize, cell.size / secs.max(1e-12)))
+        self.seen.iter().map(|(_, point)| {
+            let rate = point.size / point.secs.max(1e-12);
+            (point.size.round() as usize, rate)
         })
     }
 
@@ -127,9 +120,8 @@ impl Curve {
         let index = self.index(size);
         let at = self.seen.partition_point(|(seen, _)| *seen < index);
         let point = |at: usize| {
-            let (index, secs) = self.seen.get(at)?;
-            let cell = self.cells.get(*index)?;
-            Some((*index, cell.size, *secs))
+            let (index, point) = self.seen.get(at)?;
+            Some((*index, point.size, point.secs))
         };
         let size = size as f64;
         let above = point(at);
@@ -153,10 +145,30 @@ impl Curve {
         clear.then_some(fit.secs)
     }
 
+    /// How far (as a logarithm) a run is off, and how much of that may be noise; `None` for a
+    /// size that has not run, or about which nothing is certain.
+    pub(super) fn off(&self, size: usize, secs: f64) -> Option<(f64, f64)> {
+        let cell = self.cells.get(self.index(size))?;
+        let off = (secs.max(1e-9) / cell.expected(size as f64)).ln();
+        (cell.runs > 0.0 && !cell.stale).then(|| (off, self.bearable()))
+    }
+
+    /// How far a run may be off without being a surprise.
+    fn bearable(&self) -> f64 {
+        SURPRISE + 3.0 * self.variance.sqrt()
+    }
+
+    /// All runs take so many times as long as they did, as those of other kinds say.
+    pub(super) fn slow_down(&mut self, times: f64) {
+        self.move_all(None, times);
+        self.expect();
+    }
+
     /// Learns from a run. Whether the curve was moved as a whole.
     pub(super) fn observe(&mut self, size: usize, secs: f64) -> bool {
         let index = self.index(size);
         let (size, secs) = (size as f64, secs.max(1e-9));
+        let bearable = self.bearable();
         let Some(cell) = self.cells.get_mut(index) else {
             return false;
         };
@@ -164,18 +176,14 @@ impl Curve {
         let mut news = true;
         if cell.runs == 0.0 {
             *cell = Cell::first(size, secs);
-            let at = self.seen.partition_point(|(seen, _)| *seen < index);
-            self.seen.insert(at, (index, secs));
         } else if cell.stale {
-            let off = secs / (cell.secs * (size / cell.size).sqrt());
+            let off = secs / cell.expected(size);
             *cell = Cell::first(size, secs);
             if off.ln().abs() > SURPRISE {
                 self.follow(index, off);
             }
         } else {
-            let expected = cell.secs * (size / cell.size).sqrt();
-            let off = (secs / expected).ln();
-            let bearable = SURPRISE + 3.0 * self.variance.sqrt();
+            let off = (secs / cell.expected(size)).ln();
             let anew = cell.surprises.note(off, bearable);
             if cell.runs < 2.0 && off < -bearable {
                 // The machine may stand still in a run, but it never hurries: of two runs
@@ -185,7 +193,7 @@ impl Curve {
                 moved = true;
                 let by = self.surprises.mean();
                 self.surprises = Surprises::default();
-                self.move_all(index, by.exp());
+                self.move_all(Some(index), by.exp());
             } else {
                 let clamped = off.clamp(-bearable, bearable);
                 self.variance += (clamped * clamped - self.variance) / 16.0;
@@ -216,9 +224,25 @@ impl Curve {
         let now = self.cells.get(index).map_or(0.0, |cell| cell.secs);
         let seen = self.seen.binary_search_by_key(&index, |(seen, _)| *seen);
         let seen = seen.ok().and_then(|at| self.seen.get_mut(at));
-        if let Some((_, secs)) = seen {
-            *secs *= now / before.secs.max(1e-12);
+        if let Some((_, point)) = seen {
+            point.secs *= now / before.secs.max(1e-12);
         }
+    }
+
+    /// What the kind's family expects; the less the kind's own runs say, the more it counts.
+    pub(super) fn lean_on(&mut self, family: Vec<Point>) {
+        self.family = family;
+        self.expect();
+    }
+
+    /// The runs that are certain, of examples of so many elements.
+    pub(super) fn runs(&self, each: f64) -> impl Iterator<Item = Runs> {
+        let certain = self.own().filter(|(_, cell)| !cell.stale);
+        certain.map(move |(_, cell)| Runs {
+            elements: cell.size * each,
+            secs: cell.secs,
+            count: cell.runs,
+        })
     }
 
     /// Nothing is known of larger sizes any more.
@@ -243,24 +267,25 @@ impl Curve {
     }
 
     /// All runs take as many times longer as this one does.
-    fn move_all(&mut self, pivot: usize, times: f64) {
+    fn move_all(&mut self, pivot: Option<usize>, times: f64) {
         self.pivot = pivot;
         for (index, cell) in self.cells.iter_mut().enumerate() {
             cell.secs *= times;
             cell.runs = cell.runs.min(2.0);
-            cell.stale = index != pivot;
+            cell.stale = Some(index) != pivot;
         }
     }
 
     /// A size that was moved with the others has turned out different: those beyond it, seen
     /// from where the curve was moved, are likely to be so too.
     fn follow(&mut self, index: usize, times: f64) {
-        let side = index.cmp(&self.pivot);
+        let side = self.pivot.map(|pivot| index.cmp(&pivot));
         for (other, cell) in self.cells.iter_mut().enumerate() {
             let beyond = match side {
-                Ordering::Less => other < index,
-                Ordering::Greater => other > index,
-                Ordering::Equal => false,
+                None => other != index,
+                Some(Ordering::Less) => other < index,
+                Some(Ordering::Greater) => other > index,
+                Some(Ordering::Equal) => false,
             };
             if beyond && cell.stale {
                 cell.secs *= times;
@@ -271,33 +296,57 @@ impl Curve {
     /// Works out what is expected of each cell.
     fn expect(&mut self) {
         let leans = self.noise() > NOISE_LEANS;
-        let expected = self.seen.iter().map(|(index, _)| {
-            let cell = self.cells.get(*index).copied().unwrap_or_default();
-            let fit = leans.then(|| self.fit(cell.size, Some(*index))).flatten();
-            (*index, self.lean(&cell, fit))
-        });
-        self.seen = expected.collect();
+        let family = self.family.iter();
+        let mut seen: BTreeMap<usize, Point> = family
+            .map(|point| (self.index(point.size as usize), *point))
+            .collect();
+        for (index, cell) in self.own() {
+            let fit = leans.then(|| self.fit(cell.size, Some(index))).flatten();
+            let mut secs = self.lean(cell, cell.secs, fit);
+            secs = self.lean(cell, secs, self.of_family(cell.size));
+            let size = cell.size;
+            seen.insert(index, Point { size, secs });
+        }
+        self.seen = seen.into_iter().collect();
     }
 
-    /// What a cell has seen, drawn towards its neighbours' line by as much as it is unsure.
-    fn lean(&self, cell: &Cell, fit: Option<Fit>) -> f64 {
+    /// The cells that have seen a run.
+    fn own(&self) -> impl Iterator<Item = (usize, &Cell)> {
+        let cells = self.cells.iter().enumerate();
+        cells.filter(|(_, cell)| cell.runs > 0.0)
+    }
+
+    /// What the family expects of a size between those that it knows.
+    fn of_family(&self, size: f64) -> Option<Fit> {
+        let above = self.family.partition_point(|point| point.size < size);
+        let last = self.family.get(above)?;
+        let first = self.family.get(above.saturating_sub(1)).unwrap_or(last);
+        let part = (size - first.size) / (last.size - first.size).max(1e-12);
+        (part >= 0.0).then(|| Fit {
+            secs: first.secs + (last.secs - first.secs) * part.min(1.0),
+            variance: FAMILY_DOUBT * FAMILY_DOUBT,
+        })
+    }
+
+    /// What is expected of a cell, drawn towards what others make of it by as much as the
+    /// cell is unsure.
+    fn lean(&self, cell: &Cell, secs: f64, fit: Option<Fit>) -> f64 {
         let Some(fit) = fit else {
-            return cell.secs;
+            return secs;
         };
         let own = self.variance / cell.runs.max(1.0) + DOUBT * DOUBT;
-        let off = (fit.secs / cell.secs).ln();
+        let off = (fit.secs / secs).ln();
         if off.abs() > 3.0 * (own + fit.variance).sqrt() {
-            return cell.secs;
+            return secs;
         }
-        cell.secs * (off * own / (own + fit.variance)).exp()
+        secs * (off * own / (own + fit.variance)).exp()
     }
 
     /// A line through the cells around a size, but one of them.
     fn fit(&self, size: f64, but: Option<usize>) -> Option<Fit> {
-        let near = self.seen.iter().filter(|(index, _)| Some(*index) != but);
+        let near = self.own().filter(|(index, _)| Some(*index) != but);
         let points: Vec<(f64, f64, f64)> = near
-            .filter_map(|(index, _)| {
-                let cell = self.cells.get(*index)?;
+            .filter_map(|(_, cell)| {
                 let far = (cell.size / size).log2().abs();
                 let near = 1.0 / (1.0 + far * far);
                 let weight = cell.runs * near / (cell.secs * cell.secs);
@@ -335,48 +384,6 @@ impl Curve {
             + self.variance / trust.max(1.0)
             + DOUBT * DOUBT;
         (secs > 0.0).then_some(Fit { secs, variance })
-    }
-}
-
-// === impl Cell ===
-
-impl Cell {
-    fn first(size: f64, secs: f64) -> Self {
-        Self {
-            size,
-            secs,
-            runs: 1.0,
-            stale: false,
-            surprises: Surprises::default(),
-        }
-    }
-
-    fn add(&mut self, size: f64, secs: f64) {
-        self.runs = (self.runs + 1.0).min(RUNS_KEPT);
-        self.secs += (secs - self.secs) / self.runs;
-        self.size += (size - self.size) / self.runs;
-    }
-}
-
-// === impl Surprises ===
-
-impl Surprises {
-    /// Whether enough runs in a row were off by more than is bearable, to the same side.
-    fn note(&mut self, off: f64, bearable: f64) -> bool {
-        if off.abs() <= bearable {
-            *self = Self::default();
-            return false;
-        }
-        if self.sum * off < 0.0 {
-            *self = Self::default();
-        }
-        self.count += 1;
-        self.sum += off;
-        self.count >= SURPRISES
-    }
-
-    fn mean(&self) -> f64 {
-        self.sum / f64::from(self.count.max(1))
     }
 }
 

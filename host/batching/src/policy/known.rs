@@ -9,8 +9,18 @@
 //! One run proves nothing: the machine may have stood still meanwhile. A size that seems so
 //! dear that it would end the climb is run once more first, and what seems too dear to try is
 //! dared all the same, ever more rarely; where it has become cheap, the climb begins again.
+//!
+//! A kind that has not run yet begins where those most like it are, and takes from its family
+//! what its own runs do not prove (see `family.rs`).
+
+mod kin;
+
+pub(super) use self::kin::Start;
 
 use super::curve::Curve;
+use super::family::Family;
+use crate::kind::LaneKind;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -52,7 +62,15 @@ pub(super) struct Known {
     pub(super) curve: Curve,
     most: usize,
     preferred: Vec<usize>,
-    /// The largest size that ran.
+    /// The elements of an example.
+    each: f64,
+    /// The kind without its lengths.
+    family: Arc<LaneKind>,
+    /// Whether the family has learned from its runs.
+    joined: bool,
+    /// Whether nothing of this kind has run yet.
+    assumed: bool,
+    /// The largest size that ran, or has as many elements as what ran of another kind.
     largest: usize,
     /// The size for when enough waits.
     target: usize,
@@ -82,12 +100,16 @@ pub(super) struct Known {
 // === impl Known ===
 
 impl Known {
-    /// Nothing is known of batches up to a size.
-    pub(super) fn new(most: usize, preferred: &[usize]) -> Self {
+    /// Nothing is known of a kind's batches up to a size.
+    pub(super) fn new(kind: &LaneKind, most: usize, preferred: &[usize]) -> Self {
         let preferred: Vec<usize> = preferred.to_vec();
         Self {
             curve: Curve::new(most, &preferred),
             most,
+            each: kind.elements(),
+            family: Arc::new(kind.without_lengths()),
+            joined: false,
+            assumed: true,
             largest: 0,
             target: preferred.first().copied().unwrap_or(1),
             preferred,
@@ -108,6 +130,16 @@ impl Known {
         }
     }
 
+    /// Whether nothing of this kind has run yet.
+    pub(super) fn is_assumed(&self) -> bool {
+        self.assumed
+    }
+
+    /// Whether it is still looking for the size at which larger batches gain no more.
+    pub(super) fn climbs(&self) -> bool {
+        self.climb.is_some()
+    }
+
     pub(super) fn target(&self) -> usize {
         self.target
     }
@@ -118,8 +150,12 @@ impl Known {
         if let Some(probe) = self.probe.filter(|probe| *probe <= waiting.min(cap)) {
             return probe;
         }
-        if self.largest == 0 {
-            return self.target.min(waiting).min(cap);
+        if self.assumed {
+            let most = match self.largest {
+                0 => usize::MAX,
+                largest => largest.saturating_mul(2),
+            };
+            return self.target.min(most).min(waiting).min(cap);
         }
         // No more than double of what has run before.
         let most = match self.doubted {
@@ -193,10 +229,15 @@ impl Known {
     }
 
     /// A batch gave outputs.
-    pub(super) fn ran(&mut self, size: usize, secs: f64) {
-        let best = self.best_rate();
-        let expected = self.curve.secs(size);
-        let moved = self.curve.observe(size, secs);
+    pub(super) fn ran(&mut self, size: usize, secs: f64, family: Option<&mut Family>) {
+        // Before the first run all is assumed.
+        let first = std::mem::take(&mut self.assumed);
+        let best = if first { 0.0 } else { self.best_rate() };
+        let expected = self.curve.secs(size).filter(|_| !first);
+        let moved = match family {
+            Some(family) => self.shared(size, secs, family),
+            None => self.curve.observe(size, secs),
+        };
         let typical = self.curve.secs(self.target).unwrap_or(secs);
         self.credit = (self.credit + TRIES_LOSE * secs).min(64.0 * typical);
         let was_try = self.running == Some(size);

@@ -1,16 +1,21 @@
 //! The policy that finds size and delay by itself.
 
-use super::known::{BUDGET_SHARE, Known};
+use super::family::Family;
+use super::known::{BUDGET_SHARE, Known, Start};
 use super::{BatchPolicy, Decision, QueueView, RunOutcome};
 use crate::config::Config;
 use crate::kind::LaneKind;
 use consort_inference::BatchHints;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Kinds whose costs are remembered; the one that was used longest ago goes.
-const KINDS_MAX: usize = 64;
+const KINDS_MAX: usize = 128;
+/// Families that are remembered: a model has one, and one more for each set of inputs that may
+/// be left out.
+const FAMILIES_MAX: usize = 16;
 /// What waiting must gain: a part of the time that examples spend otherwise.
 const WAIT_GAINS: f64 = 0.05;
 /// The least part of the best rate for which a batch is made smaller so that one deadline is
@@ -19,7 +24,8 @@ const URGENT_RATE: f64 = 0.5;
 /// The part of the time to a deadline that a run may be expected to take.
 const DEADLINE_SHARE: f64 = 0.9;
 
-/// Learns from run times what batches of each size cost, for each kind of examples, and
+/// Learns from run times what batches of each size cost, for each kind of examples and for
+/// those that differ in lengths only together, and
 ///
 /// - runs the size that serves most examples a second, when so many wait; of sizes about as
 ///   good, the smallest;
@@ -37,6 +43,8 @@ pub struct LearnedPolicy {
     max_queue_delay: Option<Duration>,
     preferred: Vec<usize>,
     kinds: HashMap<LaneKind, Known>,
+    /// What kinds have in common that differ in lengths only.
+    families: HashMap<Arc<LaneKind>, Family>,
     uses: u64,
 }
 
@@ -50,22 +58,76 @@ impl LearnedPolicy {
             max_queue_delay: config.max_queue_delay,
             preferred: config.preferred_sizes(hints),
             kinds: HashMap::new(),
+            families: HashMap::new(),
             uses: 0,
         }
     }
 
     fn known(&mut self, kind: &LaneKind) -> &mut Known {
         self.uses += 1;
-        if !self.kinds.contains_key(kind) && self.kinds.len() >= KINDS_MAX {
+        let start = match self.kinds.get(kind) {
+            Some(known) if !known.is_assumed() => None,
+            Some(_) => self.nearest(kind),
+            None => {
+                self.make_room();
+                self.nearest(kind)
+            }
+        };
+        let (most, preferred) = (self.max_batch_size, &self.preferred);
+        let new = || Known::new(kind, most, preferred);
+        let known = self.kinds.entry(kind.clone()).or_insert_with(new);
+        known.used = self.uses;
+        if let Some(start) = start {
+            known.begin(start);
+            let family = known.family().clone();
+            if let Some(family) = self.families.get(&family) {
+                known.lean_on(family);
+            }
+        }
+        known
+    }
+
+    /// Where the kind is that is most like another, and rather one that has found its size.
+    fn nearest(&self, kind: &LaneKind) -> Option<Start> {
+        let each = kind.elements();
+        let like = self.kinds.iter().filter(|(other, _)| other.is_akin(kind));
+        let near = like.filter_map(|(_, known)| Some((known, known.far(each)?)));
+        let nearest = near.min_by(|(a, far), (b, farther)| {
+            let climbs = a.climbs().cmp(&b.climbs());
+            climbs.then(far.total_cmp(farther))
+        });
+        nearest.map(|(known, _)| known.start())
+    }
+
+    fn make_room(&mut self) {
+        if self.kinds.len() >= KINDS_MAX {
             let oldest = self.kinds.iter().min_by_key(|(_, known)| known.used);
             let oldest = oldest.map(|(kind, _)| kind.clone());
             oldest.and_then(|kind| self.kinds.remove(&kind));
         }
-        let (most, preferred) = (self.max_batch_size, &self.preferred);
-        let new = || Known::new(most, preferred);
-        let known = self.kinds.entry(kind.clone()).or_insert_with(new);
-        known.used = self.uses;
-        known
+    }
+
+    /// Learns from a run that gave outputs.
+    fn ran(&mut self, kind: &LaneKind, size: usize, secs: f64) {
+        let known = self.known(kind);
+        let (off, of) = (known.curve.off(size, secs), known.family().clone());
+        // A kind by itself has nobody to share with.
+        if self.kinds.len() == 1 {
+            return self.known(kind).ran(size, secs, None);
+        }
+        if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(&of) {
+            self.families.clear();
+        }
+        let family = self.families.entry(of).or_default();
+        let slower = off.and_then(|(off, bearable)| family.slow_down(off, bearable));
+        if let Some(times) = slower {
+            let kinds = self.kinds.iter_mut();
+            let akin = kinds.filter(|(other, _)| other.is_akin(kind));
+            akin.for_each(|(_, known)| known.curve.slow_down(times));
+        }
+        if let Some(known) = self.kinds.get_mut(kind) {
+            known.ran(size, secs, Some(family));
+        }
     }
 }
 
@@ -97,10 +159,9 @@ impl BatchPolicy for LearnedPolicy {
     }
 
     fn observe(&mut self, kind: &LaneKind, size: usize, elapsed: Duration, outcome: RunOutcome) {
-        let known = self.known(kind);
         match outcome {
-            RunOutcome::Succeeded => known.ran(size, elapsed.as_secs_f64()),
-            RunOutcome::OutOfMemory | RunOutcome::Failed => known.failed(size),
+            RunOutcome::Succeeded => self.ran(kind, size, elapsed.as_secs_f64()),
+            RunOutcome::OutOfMemory | RunOutcome::Failed => self.known(kind).failed(size),
         }
     }
 
@@ -115,6 +176,7 @@ impl BatchPolicy for LearnedPolicy {
 
     fn replaced(&mut self) {
         self.kinds.values_mut().for_each(Known::doubt);
+        self.families.values_mut().for_each(Family::doubt);
     }
 }
 

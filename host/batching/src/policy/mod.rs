@@ -3,7 +3,9 @@
 //! A policy sees one lane of the queue at a time, the one whose turn it is first, and says
 //! whether to run it. It hears how long each run took. It never sees an example.
 
+mod cell;
 mod curve;
+mod family;
 mod fixed;
 mod known;
 mod learned;

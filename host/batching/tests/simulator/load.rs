@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep_until};
 /// largest batches are always under way.
 const CALLERS: usize = 192;
 const CALL_SIZE: usize = 64;
+/// Calls of a job that are under way.
+const JOB_CALLS: usize = 8;
 /// Calls of the other loads.
 const CALLS: usize = 12_000;
 
@@ -65,6 +67,25 @@ pub(crate) fn saturated_with(
         // The first caller that sees the end ends it for all.
         callers.join_next().await;
         callers.shutdown().await;
+        Vec::new()
+    })
+}
+
+/// So many examples, in calls of which some are always under way: a job.
+pub(crate) fn finite(shape: &Shape, player: Player, count: usize) -> Played {
+    play(shape, player, config(), |batcher, _| async move {
+        let mut calls = JoinSet::new();
+        for first in (0..count).step_by(CALL_SIZE) {
+            if calls.len() >= JOB_CALLS {
+                calls.join_next().await;
+            }
+            let batcher = batcher.clone();
+            let examples = examples(shape, CALL_SIZE.min(count - first), first);
+            calls.spawn(async move {
+                batcher.infer(examples, Call::default()).await;
+            });
+        }
+        calls.join_all().await;
         Vec::new()
     })
 }

@@ -82,6 +82,17 @@ impl Played {
         }
     }
 
+    /// The time of an oracle for the same examples in the same lanes, as a part of the time of
+    /// these runs, noise left out.
+    pub(crate) fn efficiency(&self, shape: &Shape) -> f64 {
+        let (mut best, mut own) = (0.0, 0.0);
+        for run in &self.runs {
+            best += run.size as f64 / shape.best(run.longest, usize::MAX).0;
+            own += shape.cost(run.size, run.longest).as_secs_f64();
+        }
+        best / own
+    }
+
     /// The latency that so many (a part) of the calls do not exceed, in milliseconds.
     pub(crate) fn latency_ms(&self, part: f64) -> f64 {
         let last = self.latencies_ms.len().saturating_sub(1);

@@ -29,6 +29,8 @@ pub(crate) struct Run {
     /// When it began, since the model was made.
     pub(crate) at: Duration,
     pub(crate) size: usize,
+    /// The length of its longest example.
+    pub(crate) longest: usize,
     pub(crate) took: Duration,
     /// Whether there was memory enough.
     pub(crate) fitted: bool,
@@ -58,6 +60,7 @@ impl Chance {
 impl Model {
     pub(crate) fn new(shape: Shape) -> Self {
         let spec = |name: &str| TensorSpec::new(name, Datatype::Int8, vec![None]);
+        let seed = shape.seed;
         Self {
             shape,
             signature: Signature {
@@ -67,7 +70,7 @@ impl Model {
             began: Instant::now(),
             seen: Mutex::new(Seen {
                 runs: Vec::new(),
-                chance: Chance::new(5),
+                chance: Chance::new(seed),
             }),
         }
     }
@@ -83,12 +86,14 @@ impl Model {
 
     fn begin(&self, batch: &Batch) -> Run {
         let mut seen = self.seen.lock().unwrap();
-        let longest = batch.rows().iter().map(Tensors::byte_len).max();
+        let longest = batch
+            .rows()
+            .iter()
+            .map(Tensors::byte_len)
+            .max()
+            .unwrap_or(0);
         let at = self.began.elapsed();
-        let mut secs = self
-            .shape
-            .cost(batch.len(), longest.unwrap_or(0))
-            .as_secs_f64();
+        let mut secs = self.shape.cost(batch.len(), longest).as_secs_f64();
         secs *= 1.0 + self.shape.noise * (2.0 * seen.chance.part() - 1.0);
         if self
             .shape
@@ -105,6 +110,7 @@ impl Model {
         let run = Run {
             at,
             size: batch.len(),
+            longest,
             took: Duration::from_millis((secs * 1e3).round() as u64),
             fitted: batch.len() <= self.shape.memory,
         };

@@ -11,6 +11,8 @@ pub(crate) struct Shape {
     pub(crate) cost_ms: fn(usize, usize) -> f64,
     /// Each run takes up to so much (a part) more or less, at random.
     pub(crate) noise: f64,
+    /// Of the noise: another, and it is another play.
+    pub(crate) seed: u64,
     /// From when to when runs take ten times as long.
     pub(crate) slow: Option<(Duration, Duration)>,
     /// Runs that take so many times as long, because the machine stands still meanwhile:
@@ -26,6 +28,7 @@ const PLAIN: Shape = Shape {
     name: "",
     cost_ms: |_, _| 1.0,
     noise: 0.0,
+    seed: 5,
     slow: None,
     stall: None,
     lengths: &[1],
@@ -117,6 +120,24 @@ pub(crate) fn stalled(from: usize, to: usize, times: f64) -> Shape {
         name: "5 ms + 0.1 ms each, stalled at first",
         cost_ms: |n, _| 5.0 + 0.1 * n as f64,
         stall: Some((from, to, times)),
+        ..PLAIN
+    }
+}
+
+/// Texts of many lengths, as a small model of sentences costs on a processor: an element is
+/// cheapest in batches of 256 to 512 of them. Runs take a fifth more or less.
+pub(crate) fn texts() -> Shape {
+    Shape {
+        name: "texts of many lengths",
+        cost_ms: |n, longest| {
+            let tokens = (n * longest) as f64;
+            2.7 + 0.18 * tokens * (1.0 + (tokens / 512.0 - 1.0).clamp(0.0, 3.0) * 0.1)
+        },
+        noise: 0.2,
+        lengths: &[
+            8, 8, 12, 12, 16, 16, 20, 20, 24, 24, 28, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 72,
+            72, 80, 80, 88, 96, 104, 112, 120, 128, 144, 160, 176, 192, 208, 240,
+        ],
         ..PLAIN
     }
 }
