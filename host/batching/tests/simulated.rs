@@ -31,17 +31,19 @@ fn it_comes_near_the_oracle_on_every_shape_and_stays() {
 
 #[test]
 fn no_batch_is_more_than_double_of_any_before() {
-    for shape in shapes::all() {
-        let played = load::saturated(&shape, Player::Learned, 100);
-        let mut largest = 1;
+    for shape in shapes::all().into_iter().chain([shapes::texts()]) {
+        let played = load::saturated(&shape, Player::Learned, 400);
+        // By elements: what a longer example takes counts for shorter ones.
+        let elements = |run: &simulator::model::Run| run.size * run.longest;
+        let mut largest = shape.lengths.iter().copied().max().unwrap();
         for run in &played.runs {
+            let elements = elements(run);
             assert!(
-                run.size <= largest * 2,
-                "{}: {} after {largest}",
+                elements <= largest * 2,
+                "{}: {elements} after {largest}",
                 shape.name,
-                run.size
             );
-            largest = largest.max(run.size);
+            largest = largest.max(elements);
         }
     }
 }
@@ -215,6 +217,35 @@ fn efficiency(shape: &Shape, player: Player, examples: usize) -> f64 {
 fn many_lengths_are_learned_together() {
     let part = efficiency(&shapes::texts(), Player::Learned, 1_800);
     assert!(part >= 0.96, "{part:.3} of the oracle");
+}
+
+/// Where a batch does not cost what its elements say, each length finds out for itself.
+#[test]
+fn lengths_that_cost_otherwise_learn_alone() {
+    const LENGTHS: &[usize] = &[16, 24, 32, 64, 128, 256];
+    type Cost = fn(usize, usize) -> f64;
+    let costs: [(&'static str, Cost); 3] = [
+        ("by rows", |n, _| 10.0 + 0.1 * n as f64),
+        ("by the square of the length", |n, longest| {
+            4.0 + (n * longest * longest) as f64 / 4096.0
+        }),
+        ("in steps of rows", |n, _| 10.0 * n.div_ceil(64) as f64),
+    ];
+    let mut short = Vec::new();
+    for (name, cost_ms) in costs {
+        let shape = Shape {
+            name,
+            cost_ms,
+            lengths: LENGTHS,
+            ..shapes::long()
+        };
+        let played = load::saturated(&shape, Player::Learned, 1_200);
+        let part = played.latter(0.5).efficiency(&shape);
+        if part < 0.93 {
+            short.push(format!("{name}: {part:.3} of the oracle"));
+        }
+    }
+    assert!(short.is_empty(), "{short:#?}");
 }
 
 /// What a slowdown does to some lengths it does to all.

@@ -3,7 +3,7 @@
 /// Runs that a cell remembers.
 const RUNS_KEPT: f64 = 32.0;
 /// Surprises of one kind in a row that move the curve.
-const SURPRISES: u32 = 2;
+pub(super) const SURPRISES: u32 = 2;
 
 /// The runs of about one size.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +67,11 @@ impl Surprises {
         self.count += 1;
         self.sum += off;
         self.count >= SURPRISES
+    }
+
+    /// How many there have been.
+    pub(super) fn count(&self) -> u32 {
+        self.count
     }
 
     pub(super) fn mean(&self) -> f64 {

@@ -95,9 +95,19 @@ impl Curve {
         self.tops.get(index).copied().unwrap_or(size)
     }
 
-    /// Sizes that were seen, with examples a second, rising.
+    /// Sizes of which something is known, with examples a second, rising.
     pub(super) fn rates(&self) -> impl DoubleEndedIterator<Item = (usize, f64)> {
         self.seen.iter().map(|(_, point)| {
+            let rate = point.size / point.secs.max(1e-12);
+            (point.size.round() as usize, rate)
+        })
+    }
+
+    /// The same of sizes that this kind has run.
+    pub(super) fn tried(&self) -> impl DoubleEndedIterator<Item = (usize, f64)> {
+        let own = |index: &usize| self.cells.get(*index).is_some_and(|cell| cell.runs > 0.0);
+        let tried = self.seen.iter().filter(move |(index, _)| own(index));
+        tried.map(|(_, point)| {
             let rate = point.size / point.secs.max(1e-12);
             (point.size.round() as usize, rate)
         })
@@ -150,7 +160,9 @@ impl Curve {
     pub(super) fn off(&self, size: usize, secs: f64) -> Option<(f64, f64)> {
         let cell = self.cells.get(self.index(size))?;
         let off = (secs.max(1e-9) / cell.expected(size as f64)).ln();
-        (cell.runs > 0.0 && !cell.stale).then(|| (off, self.bearable()))
+        // What was moved because of others is put right as it was moved.
+        let known = cell.runs > 0.0 && (!cell.stale || self.pivot.is_none());
+        known.then(|| (off, self.bearable()))
     }
 
     /// How far a run may be off without being a surprise.
@@ -161,7 +173,10 @@ impl Curve {
     /// All runs take so many times as long as they did, as those of other kinds say.
     pub(super) fn slow_down(&mut self, times: f64) {
         self.move_all(None, times);
-        self.expect();
+        self.surprises = Surprises::default();
+        let seen = self.seen.iter_mut().map(|(_, point)| point);
+        seen.chain(&mut self.family)
+            .for_each(|point| point.secs *= times);
     }
 
     /// Learns from a run. Whether the curve was moved as a whole.
@@ -245,9 +260,15 @@ impl Curve {
         })
     }
 
+    /// Whether the family knows a size.
+    pub(super) fn is_of_family(&self, size: usize) -> bool {
+        self.of_family(size as f64).is_some()
+    }
+
     /// Nothing is known of larger sizes any more.
     pub(super) fn forget_above(&mut self, size: usize) {
         let index = self.index(size);
+        self.family.retain(|point| point.size <= size as f64);
         self.seen.retain(|(seen, _)| *seen <= index);
         for cell in self.cells.iter_mut().skip(index + 1) {
             *cell = Cell::default();

@@ -12,7 +12,7 @@
 //! element costs, is each kind's own. A kind leans on its family as far as its own runs prove
 //! nothing yet (see `curve.rs`), and begins with it.
 
-use super::cell::Surprises;
+use super::cell::{SURPRISES, Surprises};
 use super::curve::Point;
 use std::collections::BTreeMap;
 use std::f64::consts::LN_2;
@@ -22,12 +22,16 @@ const PARTS: f64 = 4.0;
 /// How many parts away a mean still counts, and at which distance it counts half.
 const REACH: f64 = 4.0;
 const HALF: f64 = 2.0;
+/// Runs that count where parts are weighed: what runs most must not drown what runs rarely.
+const RUNS_COUNT: f64 = 8.0;
 /// Runs that a mean of the shape remembers, and the level.
 const RUNS_KEPT: f64 = 64.0;
 const LEVEL_RUNS_KEPT: f64 = 32.0;
 /// How far (as a logarithm) a run may be off to be learned from in full: the machine may have
 /// stood still meanwhile.
 const OFF_MAX: f64 = 0.35;
+/// How much slower (as a logarithm) all can become at once.
+const SLOWER_MAX: f64 = 5.0;
 /// How many runs of its own take a kind half way from the level of the family to its own,
 /// when it says something about the shape.
 const LEVEL_WORTH: f64 = 6.0;
@@ -81,13 +85,17 @@ impl Family {
         parts.map(|(_, mean)| mean.runs).sum::<f64>() >= TRIED_RUNS
     }
 
-    /// How many times as long all runs take from now on, if it seems so: when runs in a row
-    /// were off by more than is bearable, whichever kinds they were of.
-    pub(super) fn slow_down(&mut self, off: f64, bearable: f64) -> Option<f64> {
-        if !self.surprises.note(off, bearable) {
+    /// How many times as long all runs take from now on, if it seems so: when more runs in a
+    /// row than there are replicas were off by more than is bearable, whichever kinds they were
+    /// of. A machine that stands still once delays what runs on all of them.
+    pub(super) fn slow_down(&mut self, off: f64, bearable: f64, replicas: usize) -> Option<f64> {
+        self.surprises.note(off, bearable);
+        let surprises = self.surprises.count();
+        if surprises < SURPRISES || surprises as usize <= replicas {
             return None;
         }
         let by = std::mem::take(&mut self.surprises).mean();
+        let by = by.clamp(-SLOWER_MAX, SLOWER_MAX);
         self.level.value += by;
         self.is_known().then(|| by.exp())
     }
@@ -95,7 +103,8 @@ impl Family {
     /// Learns from a run of a kind that has had these runs before.
     pub(super) fn learn(&mut self, elements: f64, secs: f64, before: impl Iterator<Item = Runs>) {
         let cost = (secs / elements).ln();
-        // A kind that never ran otherwise would not tell its own level from the shape.
+        let mut before = before.peekable();
+        let is_first = before.peek().is_none();
         let level = match self.level_of(before, LEVEL_WORTH) {
             Some(level) => level,
             None if self.parts.is_empty() => cost,
@@ -107,36 +116,44 @@ impl Family {
             Some((far, known)) => (known, OFF_MAX + far / PARTS * LN_2),
             None => (0.0, f64::INFINITY),
         };
-        let value = known + (cost - level - known).clamp(-bound, bound);
+        let off = cost - level - known;
+        if is_first && off.abs() > bound {
+            // Of its first run nobody can tell whether the kind costs more, or the size.
+            return;
+        }
+        let value = known + off.clamp(-bound, bound);
         let mean = self.parts.entry(part).or_default();
         mean.add(value - mean.value, RUNS_KEPT);
     }
 
-    /// A kind has had these runs: what batches of the sizes that the family knows should take
-    /// of examples of so many elements, up to a size.
+    /// Sizes of batches that the family knows, of examples of so many elements, up to a size.
+    pub(super) fn sizes(&self, each: f64, most: usize) -> Vec<usize> {
+        let middle = |part: &i32| ((f64::from(*part) + 0.5) / PARTS).exp2();
+        let sizes = self.parts.keys().map(|part| (middle(part) / each).round());
+        // Casts of floats saturate.
+        let mut sizes: Vec<usize> = sizes.map(|size| size as usize).collect();
+        sizes.dedup();
+        sizes.retain(|size| (1..=most).contains(size));
+        sizes
+    }
+
+    /// A kind has had these runs: what batches of these rising sizes should take, where the
+    /// family knows that, of examples of so many elements.
     pub(super) fn points(
         &self,
         each: f64,
-        most: usize,
+        sizes: &[usize],
         runs: impl Iterator<Item = Runs>,
     ) -> Vec<Point> {
         let Some(level) = self.level_of(runs, LEVEL_WORTH) else {
             return Vec::new();
         };
-        let mut points: Vec<Point> = Vec::new();
-        for part in self.parts.keys() {
-            let middle = ((f64::from(*part) + 0.5) / PARTS).exp2();
-            let size = (middle / each).round();
-            let larger = points.last().is_none_or(|last| last.size < size);
-            if !larger || size < 1.0 || size > most as f64 {
-                continue;
-            }
-            if let Some(shape) = self.shape(size * each) {
-                let secs = size * each * (level + shape).exp();
-                points.push(Point { size, secs });
-            }
-        }
-        points
+        let point = |size: &usize| {
+            let size = *size as f64;
+            let secs = size * each * (level + self.shape(size * each)?).exp();
+            Some(Point { size, secs })
+        };
+        sizes.iter().filter_map(point).collect()
     }
 
     /// A kind has had these runs by now.
@@ -148,9 +165,10 @@ impl Family {
 
     /// Nothing is certain any more.
     pub(super) fn doubt(&mut self) {
-        for mean in self.parts.values_mut().chain([&mut self.level]) {
+        for mean in self.parts.values_mut() {
             mean.runs = mean.runs.min(1.0);
         }
+        self.level = Mean::default();
     }
 
     /// What an element costs beyond its kind's level in a batch of so many, by what was seen
@@ -161,7 +179,7 @@ impl Family {
         let (mut sum, mut weight, mut close) = (0.0, 0.0, false);
         for (part, mean) in self.parts.range(near) {
             let far = f64::from(*part) - place;
-            let counts = mean.runs / (1.0 + far * far / (HALF * HALF));
+            let counts = mean.runs.min(RUNS_COUNT) / (1.0 + far * far / (HALF * HALF));
             sum += mean.value * counts;
             weight += counts;
             close |= far.abs() < 1.0;
@@ -260,7 +278,7 @@ mod tests {
     fn a_new_kind_costs_what_others_do_element_by_element() {
         let kinds = LENGTHS.map(|each| (each, 1.0));
         let family = family(&kinds, cost, || 1.0);
-        let points = family.points(50.0, 100, std::iter::empty());
+        let points = family.points(50.0, &family.sizes(50.0, 100), std::iter::empty());
         let sizes: Vec<f64> = points.iter().map(|point| point.size).collect();
         assert!(sizes.is_sorted() && sizes.len() > 10, "{sizes:?}");
         assert!(off(&points, 50.0, 1.0) < 0.06, "{points:?}");
@@ -275,7 +293,7 @@ mod tests {
             secs: 3.0 * cost(200.0),
             count: 1.0,
         };
-        let points = family.points(50.0, 100, [own].into_iter());
+        let points = family.points(50.0, &family.sizes(50.0, 100), [own].into_iter());
         assert!(off(&points, 50.0, 3.0) < 0.06, "{points:?}");
     }
 
@@ -290,7 +308,7 @@ mod tests {
         };
         let kinds = LENGTHS.map(|each| (each, 1.0));
         let family = family(&kinds, cost, noise);
-        let points = family.points(16.0, 100, std::iter::empty());
+        let points = family.points(16.0, &family.sizes(16.0, 100), std::iter::empty());
         let points: Vec<Point> = points
             .into_iter()
             .filter(|point| point.size > 3.0)
@@ -316,14 +334,14 @@ mod tests {
             runs += 1;
             if runs == 40 { 1_000.0 } else { 1.0 }
         });
-        let points = family.points(50.0, 100, std::iter::empty());
+        let points = family.points(50.0, &family.sizes(50.0, 100), std::iter::empty());
         assert!(off(&points, 50.0, 1.0) < 0.3, "{points:?}");
     }
 
     #[test]
     fn nothing_is_known_of_nothing() {
         let family = Family::default();
-        assert!(family.points(8.0, 100, std::iter::empty()).is_empty());
+        assert!(family.sizes(8.0, 100).is_empty());
         assert_eq!(family.shape(8.0), None);
     }
 }

@@ -72,6 +72,14 @@ pub(super) struct Known {
     assumed: bool,
     /// The largest size that ran, or has as many elements as what ran of another kind.
     largest: usize,
+    /// The elements of an example of the kind that ran it.
+    origin: f64,
+    /// Whether the climb is this kind's own affair, whatever its family knows.
+    own_climb: bool,
+    /// Runs so far.
+    runs: u32,
+    /// What had run of all kinds when this one last looked where to begin.
+    pub(super) begun: Option<u64>,
     /// The size for when enough waits.
     target: usize,
     /// Doublings in a row that gained little, while climbing.
@@ -111,6 +119,10 @@ impl Known {
             joined: false,
             assumed: true,
             largest: 0,
+            origin: kind.elements(),
+            own_climb: false,
+            runs: 0,
+            begun: None,
             target: preferred.first().copied().unwrap_or(1),
             preferred,
             climb: Some(0),
@@ -230,10 +242,12 @@ impl Known {
 
     /// A batch gave outputs.
     pub(super) fn ran(&mut self, size: usize, secs: f64, family: Option<&mut Family>) {
+        let secs = secs.max(1e-9);
         // Before the first run all is assumed.
         let first = std::mem::take(&mut self.assumed);
         let best = if first { 0.0 } else { self.best_rate() };
         let expected = self.curve.secs(size).filter(|_| !first);
+        self.runs = self.runs.saturating_add(1);
         let moved = match family {
             Some(family) => self.shared(size, secs, family),
             None => self.curve.observe(size, secs),
@@ -251,6 +265,9 @@ impl Known {
             }
         }
         let again = self.doubted.take_if(|(doubted, _)| *doubted == size);
+        if size >= self.largest {
+            self.origin = self.each;
+        }
         if size > self.largest {
             self.largest = size;
             self.climbed(size, secs, best, false);
@@ -269,10 +286,7 @@ impl Known {
         let before = self.target;
         self.aim();
         if moved {
-            // Everything else is only assumed: look around at once.
-            self.try_every = TRY_SOON;
-            self.tack = 0;
-            self.credit = self.credit.max(2.0 * typical);
+            self.look_around();
         } else if self.target != before && self.climb.is_none() {
             self.try_every = TRY_EVERY;
             self.dare_every = DARE_EVERY;
@@ -282,6 +296,14 @@ impl Known {
         if self.probe.is_none() && self.running.is_none() {
             self.probe = self.next_try();
         }
+    }
+
+    /// Everything else is only assumed: tries other sizes at once.
+    fn look_around(&mut self) {
+        let typical = self.curve.secs(self.target).unwrap_or_default();
+        self.try_every = TRY_SOON;
+        self.tack = 0;
+        self.credit = self.credit.max(2.0 * typical);
     }
 
     /// A batch failed: nothing is known of its cost.
@@ -313,6 +335,7 @@ impl Known {
             self.curve.forget_above(size);
             self.largest = size;
             self.climb = Some(0);
+            self.own_climb = true;
             self.dare_every = DARE_EVERY;
         }
     }
@@ -338,7 +361,13 @@ impl Known {
 
     /// Sets the size for when enough waits.
     fn aim(&mut self) {
-        let fits = |size: usize| self.preferred.is_empty() || self.preferred.contains(&size);
+        let most = match self.largest {
+            0 => usize::MAX,
+            largest => largest.saturating_mul(2),
+        };
+        let fits = |size: usize| {
+            size <= most && (self.preferred.is_empty() || self.preferred.contains(&size))
+        };
         let rates = || self.curve.rates().filter(|(size, _)| fits(*size));
         let best = rates().map(|(_, rate)| rate).fold(0.0, f64::max);
         let Some((good, _)) = rates().find(|(_, rate)| *rate >= best * (1.0 - AS_GOOD)) else {
@@ -423,7 +452,7 @@ impl Known {
         let secs = self.curve.secs(size).unwrap_or_default();
         let lost = secs - size as f64 / self.best_rate().max(1e-12);
         // An unknown size may cost more than it seems.
-        let sure = if self.curve.is_sure_of(size) {
+        let sure = if self.curve.is_sure_of(size) || self.curve.is_of_family(size) {
             0.0
         } else {
             0.25
@@ -433,7 +462,7 @@ impl Known {
 
     /// Whether what lies beyond the largest size is worth a look: not behind a cliff.
     fn may_go_on(&self) -> bool {
-        let last = self.curve.rates().next_back();
+        let last = self.curve.tried().next_back();
         last.is_some_and(|(_, rate)| rate > self.best_rate() * (1.0 - 2.0 * CLIMB_LOSES))
     }
 
@@ -459,7 +488,7 @@ impl Known {
 
     /// Between the target and the next larger size that was seen.
     fn between(&self) -> Option<usize> {
-        let above = self.curve.rates().find(|(size, _)| *size > self.target);
+        let above = self.curve.tried().find(|(size, _)| *size > self.target);
         let (above, _) = above?;
         let middle = self.curve.top(self.target + (above - self.target) / 2);
         (middle < above)

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 /// Kinds whose costs are remembered; the one that was used longest ago goes.
 const KINDS_MAX: usize = 128;
-/// Families that are remembered: a model has one, and one more for each set of inputs that may
-/// be left out.
+/// Families that are learned: a model has one, and one more for each set of inputs that may be
+/// left out. Kinds of any more learn alone.
 const FAMILIES_MAX: usize = 16;
 /// What waiting must gain: a part of the time that examples spend otherwise.
 const WAIT_GAINS: f64 = 0.05;
@@ -34,7 +34,8 @@ const DEADLINE_SHARE: f64 = 0.9;
 ///   many that all together are done earlier;
 /// - keeps batches short enough for the deadlines that callers give, and never waits past
 ///   the point at which a deadline could not be met;
-/// - tries other sizes at a bounded loss, never more than double of what has run, and goes
+/// - tries other sizes at a bounded loss, never more than double of what has run (in elements,
+///   where that was of other lengths), and goes
 ///   back at once when that was worse.
 ///
 /// `max_batch_size` and `max_queue_delay` are limits where they are written.
@@ -46,6 +47,9 @@ pub struct LearnedPolicy {
     /// What kinds have in common that differ in lengths only.
     families: HashMap<Arc<LaneKind>, Family>,
     uses: u64,
+    /// Runs of all kinds.
+    runs: u64,
+    replicas: usize,
 }
 
 // === impl LearnedPolicy ===
@@ -60,27 +64,36 @@ impl LearnedPolicy {
             kinds: HashMap::new(),
             families: HashMap::new(),
             uses: 0,
+            runs: 0,
+            replicas: config.replicas,
         }
     }
 
     fn known(&mut self, kind: &LaneKind) -> &mut Known {
         self.uses += 1;
-        let start = match self.kinds.get(kind) {
-            Some(known) if !known.is_assumed() => None,
-            Some(_) => self.nearest(kind),
-            None => {
-                self.make_room();
-                self.nearest(kind)
-            }
+        if !self.kinds.contains_key(kind) {
+            self.make_room();
+        }
+        let begun = self
+            .kinds
+            .get(kind)
+            .map(|known| (known.is_assumed(), known.begun));
+        let start = match begun {
+            Some((false, _)) => None,
+            // Nothing has run since it was asked last.
+            Some((true, begun)) if begun == Some(self.runs) => None,
+            _ => self.nearest(kind),
         };
+        let runs = self.runs;
         let (most, preferred) = (self.max_batch_size, &self.preferred);
         let new = || Known::new(kind, most, preferred);
         let known = self.kinds.entry(kind.clone()).or_insert_with(new);
         known.used = self.uses;
+        known.begun = Some(runs);
         if let Some(start) = start {
-            known.begin(start);
-            let family = known.family().clone();
-            if let Some(family) = self.families.get(&family) {
+            let of = known.family().clone();
+            if let Some(family) = self.families.get(&of).filter(|family| family.is_known()) {
+                known.begin(start);
                 known.lean_on(family);
             }
         }
@@ -109,6 +122,7 @@ impl LearnedPolicy {
 
     /// Learns from a run that gave outputs.
     fn ran(&mut self, kind: &LaneKind, size: usize, secs: f64) {
+        self.runs += 1;
         let known = self.known(kind);
         let (off, of) = (known.curve.off(size, secs), known.family().clone());
         // A kind by itself has nobody to share with.
@@ -116,14 +130,15 @@ impl LearnedPolicy {
             return self.known(kind).ran(size, secs, None);
         }
         if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(&of) {
-            self.families.clear();
+            return self.known(kind).ran(size, secs, None);
         }
         let family = self.families.entry(of).or_default();
-        let slower = off.and_then(|(off, bearable)| family.slow_down(off, bearable));
+        let replicas = self.replicas;
+        let slower = off.and_then(|(off, bearable)| family.slow_down(off, bearable, replicas));
         if let Some(times) = slower {
             let kinds = self.kinds.iter_mut();
             let akin = kinds.filter(|(other, _)| other.is_akin(kind));
-            akin.for_each(|(_, known)| known.curve.slow_down(times));
+            akin.for_each(|(_, known)| known.slow_down(times));
         }
         if let Some(known) = self.kinds.get_mut(kind) {
             known.ran(size, secs, Some(family));
@@ -134,6 +149,7 @@ impl LearnedPolicy {
 impl BatchPolicy for LearnedPolicy {
     fn decide(&mut self, view: &QueueView<'_>) -> Decision {
         let max_queue_delay = self.max_queue_delay;
+        self.replicas = view.replicas();
         let known = self.known(view.kind());
         known.budget = view.tightest_budget();
         let waiting = view.waiting();

@@ -82,6 +82,15 @@ impl Played {
         }
     }
 
+    /// The runs from a part of all on.
+    pub(crate) fn latter(&self, from: f64) -> Self {
+        let first = (self.runs.len() as f64 * from) as usize;
+        Self {
+            runs: self.runs.get(first..).unwrap_or_default().to_vec(),
+            latencies_ms: Vec::new(),
+        }
+    }
+
     /// The time of an oracle for the same examples in the same lanes, as a part of the time of
     /// these runs, noise left out.
     pub(crate) fn efficiency(&self, shape: &Shape) -> f64 {
