@@ -112,7 +112,7 @@ fn pre_processor(runtime: &Runtime) {
             us(each)
         );
         println!(
-            "bench: features, plugin ({name}) / native | {ratio:.1} ratio | goal at most 1.5 | {}",
+            "bench: features, plugin ({name}) / native | {ratio:.2} ratio | goal at most 1.5 | {}",
             if ratio <= 1.5 { "ok" } else { "short" }
         );
     }

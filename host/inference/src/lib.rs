@@ -25,6 +25,7 @@ mod stack;
 mod tensor;
 mod tensors;
 mod trace;
+mod widen;
 
 pub use args::{ArgValue, InferenceArgs};
 pub use batch::{Batch, BatchError, Layout};

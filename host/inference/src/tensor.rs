@@ -4,6 +4,7 @@ use crate::{Datatype, Element, ops};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::fmt;
+use std::ops::Range;
 
 /// An immutable tensor, row-major, little-endian.
 ///
@@ -167,17 +168,23 @@ impl Tensor {
 
     /// The elements of a `BYTES` tensor, each a slice of this tensor's own bytes.
     pub fn byte_strings(&self) -> Result<Vec<Bytes>, TensorError> {
+        let mut elements = Vec::new();
+        if self.datatype == Datatype::Bytes {
+            elements.reserve_exact(ops::byte_string_count(&self.data)?);
+        }
+        self.each_byte_string(|range| elements.push(self.data.slice(range)))?;
+        Ok(elements)
+    }
+
+    /// Visits where each element of a `BYTES` tensor lies in its data.
+    pub fn each_byte_string(&self, mut visit: impl FnMut(Range<usize>)) -> Result<(), TensorError> {
         if self.datatype != Datatype::Bytes {
             return Err(TensorError::Datatype {
                 expected: Datatype::Bytes,
                 actual: self.datatype,
             });
         }
-        let mut elements = Vec::with_capacity(ops::byte_string_count(&self.data)?);
-        ops::for_each_byte_string(&self.data, |range| {
-            elements.push(self.data.slice(range.start + 4..range.end));
-        })?;
-        Ok(elements)
+        ops::for_each_byte_string(&self.data, |range| visit(range.start + 4..range.end))
     }
 
     /// The same elements under another shape; copies nothing.

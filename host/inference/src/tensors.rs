@@ -32,9 +32,10 @@ impl Tensors {
         let named = named.into_iter();
         let mut tensors = Self::with_capacity(named.size_hint().0);
         for (name, tensor) in named {
-            if tensors.insert(name.clone(), tensor).is_some() {
+            if tensors.tensor(&name).is_some() {
                 return Err(DuplicateTensor(name));
             }
+            tensors.0.push((name, tensor));
         }
         Ok(tensors)
     }
@@ -61,6 +62,15 @@ impl Tensors {
             .iter()
             .find(|(existing, _)| &**existing == name)
             .map(|(_, tensor)| tensor)
+    }
+
+    /// The tensor of that name, looked for at a place first: most tensors come in the order in
+    /// which whoever takes them names them.
+    pub fn tensor_at(&self, place: usize, name: &str) -> Option<&Tensor> {
+        match self.0.get(place) {
+            Some((existing, tensor)) if **existing == *name => Some(tensor),
+            _ => self.tensor(name),
+        }
     }
 
     /// Takes the tensor of that name out. The order of the others is no longer that of

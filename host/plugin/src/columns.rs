@@ -12,9 +12,11 @@ use consort_inference::{Example, Signature, Stack, Tensor, TensorError, Tensors}
 use std::sync::Arc;
 use wasmtime::component::{Resource, TypedFunc};
 
-/// Bytes of the columns that cross together. More leave the processor's cache on their way
-/// through, and make a fresh instance touch memory it has not touched yet.
+/// Bytes of the columns that cross together: a fresh instance has not touched its memory yet,
+/// and each page costs more than what the next crossing does.
 const COLUMNS_BYTES: usize = 128 << 10;
+/// The same for an instance that is kept. More would leave the processor's cache on their way.
+const KEPT_COLUMNS_BYTES: usize = 512 << 10;
 
 /// An example with more bytes goes in by itself: a guest that reads the tensor of one
 /// example reads the whole column.
@@ -45,11 +47,11 @@ pub(crate) fn size<R: RoleCall>(core: &Core, examples: &[Example]) -> Option<usi
         return None;
     }
     let mut bytes = 0usize;
-    for spec in &signature.inputs {
-        let shape = first.tensors.tensor(&spec.name)?.shape();
+    for (place, spec) in signature.inputs.iter().enumerate() {
+        let shape = first.tensors.tensor_at(place, &spec.name)?.shape();
         let mut column_bytes = 0usize;
         for example in examples {
-            let tensor = example.tensors.tensor(&spec.name)?;
+            let tensor = example.tensors.tensor_at(place, &spec.name)?;
             if tensor.shape() != shape {
                 return None;
             }
@@ -58,7 +60,11 @@ pub(crate) fn size<R: RoleCall>(core: &Core, examples: &[Example]) -> Option<usi
         bytes = bytes.saturating_add(column_bytes);
     }
     let each = bytes.div_ceil(examples.len()).max(1);
-    (each <= EXAMPLE_BYTES_MAX).then(|| (COLUMNS_BYTES / each).min(examples.len()))
+    let most = match core.reuses() {
+        true => KEPT_COLUMNS_BYTES,
+        false => COLUMNS_BYTES,
+    };
+    (each <= EXAMPLE_BYTES_MAX).then(|| (most / each).min(examples.len()))
 }
 
 /// The companion's function in an instance, looked up when first used.
@@ -89,10 +95,10 @@ pub(crate) fn lend<R: RoleCall>(
         .extend(examples.iter().map(|example| example.key.clone()));
     let specs = R::signature(core).map_or(&[][..], |signature| &signature.inputs);
     let mut columns = Vec::with_capacity(specs.len());
-    for spec in specs {
+    for (place, spec) in specs.iter().enumerate() {
         let tensors = examples
             .iter()
-            .filter_map(|example| example.tensors.tensor(&spec.name));
+            .filter_map(|example| example.tensors.tensor_at(place, &spec.name));
         columns.push(WireNamedTensor {
             name: spec.name.clone(),
             tensor: Resource::new_own(state.tensors.lend(column(tensors.collect())?)),

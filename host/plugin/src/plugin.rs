@@ -250,8 +250,8 @@ fn check_inputs<R: RoleCall>(core: &Core, example: &Example) -> Result<(), (Fail
             format!("the plugin has no role `{}`", R::ROLE),
         ));
     };
-    for spec in &signature.inputs {
-        let checked = match example.tensors.tensor(&spec.name) {
+    for (place, spec) in signature.inputs.iter().enumerate() {
+        let checked = match example.tensors.tensor_at(place, &spec.name) {
             Some(tensor) => spec.check(tensor).map_err(|mismatch| mismatch.to_string()),
             None => Err(format!(
                 "tensor \"{}\" is missing; {spec} is expected",

@@ -2,6 +2,7 @@
 //! are checked before a byte is allocated.
 
 use crate::limits::{Limit, Limits};
+use crate::wire::{WireEnd, WireEnds};
 use bytes::Bytes;
 use consort_inference::{Datatype, Stack, Tensor, TensorError};
 use std::ops::Range;
@@ -215,6 +216,33 @@ impl Held {
         }
     }
 
+    /// One end of each element, so many bytes at most.
+    pub(crate) fn ends(&self, end: WireEnd, most: usize) -> Result<WireEnds, TensorError> {
+        let tensors = match self {
+            Self::One(tensor) => std::slice::from_ref(tensor),
+            Self::Stack(stack) => stack.rows(),
+        };
+        let count: usize = tensors.iter().map(Tensor::element_count).sum();
+        let mut ends = WireEnds {
+            lengths: Vec::with_capacity(count),
+            data: Vec::with_capacity(count.saturating_mul(most).min(self.byte_length())),
+        };
+        for tensor in tensors {
+            tensor.each_byte_string(|place| {
+                // An element is not longer than a u32 can say.
+                ends.lengths.push(place.len() as u32);
+                let size = place.len().min(most);
+                let part = match end {
+                    WireEnd::Head => place.start..place.start + size,
+                    WireEnd::Tail => place.end - size..place.end,
+                };
+                let part = tensor.data().get(part).unwrap_or_default();
+                ends.data.extend_from_slice(part);
+            })?;
+        }
+        Ok(ends)
+    }
+
     fn tensor(&self) -> &Tensor {
         match self {
             Self::One(tensor) => tensor,
@@ -291,6 +319,16 @@ pub(crate) fn padded_bytes(tensor: &Tensor, shape: &[usize], value_bytes: usize)
             .checked_mul(value_bytes)?
             .checked_add(tensor.data().len()),
     }
+}
+
+/// Bytes of `tensor` in a wider datatype; staying as it is copies nothing.
+pub(crate) fn widened_bytes(tensor: &Tensor, to: Datatype) -> Option<usize> {
+    if to == tensor.datatype() {
+        return Some(0);
+    }
+    tensor
+        .element_count()
+        .checked_mul(to.size_bytes().unwrap_or_default())
 }
 
 /// Bytes of tensors joined; joining one copies nothing.

@@ -68,6 +68,27 @@ pub(crate) struct WireAxisRange {
     dead_code,
     reason = "the derived Lift makes values without naming the variants"
 )]
+pub(crate) enum WireEnd {
+    #[component(name = "head")]
+    Head,
+    #[component(name = "tail")]
+    Tail,
+}
+
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct WireEnds {
+    pub(crate) lengths: Vec<u32>,
+    pub(crate) data: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(
+    dead_code,
+    reason = "the derived Lift makes values without naming the variants"
+)]
 pub(crate) enum WireLevel {
     #[component(name = "trace")]
     Trace,

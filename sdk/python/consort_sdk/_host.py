@@ -43,6 +43,14 @@ class Handle:
     def read_range(self, offset: int, length: int) -> bytes:
         return _checked(self.host.read_range, offset, length)
 
+    def read_ends(self, tail: bool, most: int) -> tuple[list[int], bytes]:
+        end = tensors.End.TAIL if tail else tensors.End.HEAD
+        ends = _checked(self.host.read_ends, end, min(most, 2**32 - 1))
+        return ends.lengths, ends.data
+
+    def widen(self, datatype: Datatype) -> Handle:
+        return Handle(_checked(self.host.widen, _TO_HOST[datatype]))
+
     def slice(self, ranges: list[tuple[int, int]]) -> Handle:
         ranges = [tensors.AxisRange(start, end) for start, end in ranges]
         return Handle(_checked(self.host.slice, ranges))

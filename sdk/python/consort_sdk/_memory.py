@@ -9,9 +9,24 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
-from consort_sdk.datatype import BYTES, Datatype, decode_bytes, encode, encode_bytes
+from consort_sdk.datatype import BYTES, Datatype, decode, decode_bytes, encode, encode_bytes
 from consort_sdk.error import TensorError
 
+
+_UNSIGNED = [Datatype.UINT16, Datatype.UINT32, Datatype.UINT64]
+_SIGNED = [Datatype.INT16, Datatype.INT32, Datatype.INT64]
+_REAL = [Datatype.FP32, Datatype.FP64]
+#: Datatypes that hold every number of another.
+_WIDER = {
+    Datatype.BOOL: [*_UNSIGNED, *_SIGNED, *_REAL],
+    Datatype.UINT8: [*_UNSIGNED, *_SIGNED, *_REAL],
+    Datatype.UINT16: [*_UNSIGNED[1:], *_SIGNED[1:], *_REAL],
+    Datatype.UINT32: [Datatype.UINT64, Datatype.INT64, Datatype.FP64],
+    Datatype.INT8: [*_SIGNED, *_REAL],
+    Datatype.INT16: [*_SIGNED[1:], *_REAL],
+    Datatype.INT32: [Datatype.INT64, Datatype.FP64],
+    Datatype.FP32: [Datatype.FP64],
+}
 
 class Handle:
     """A tensor of which the elements are kept one by one, as raw bytes."""
@@ -62,6 +77,19 @@ class Handle:
                 f"{self.byte_length()} bytes"
             )
         return self.read()[offset : offset + length]
+
+    def read_ends(self, tail: bool, most: int) -> tuple[list[int], bytes]:
+        texts = decode_bytes(self.read())
+        ends = [text[max(len(text) - most, 0) :] if tail else text[:most] for text in texts]
+        return [len(text) for text in texts], b"".join(ends)
+
+    def widen(self, datatype: Datatype) -> Handle:
+        if datatype is self._datatype:
+            return self
+        if datatype not in _WIDER.get(self._datatype, ()):
+            raise TensorError(f"{datatype} does not hold every number of {self._datatype}")
+        numbers = decode(self._datatype, self.read())
+        return Handle.create(datatype, self._shape, encode(datatype, [+number for number in numbers]))
 
     def slice(self, ranges: list[tuple[int, int]]) -> Handle:
         if len(ranges) != len(self._shape):

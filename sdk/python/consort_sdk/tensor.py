@@ -89,6 +89,32 @@ class Tensor:
             raise InvalidInput(f"the tensor has shape {self.shape}, 1 element is expected")
         return elements[0]
 
+    def heads(self, most: int) -> list[tuple[bytes, int]]:
+        """Of each element of a `BYTES` tensor the first `most` bytes, or all where it has
+        fewer, and how many it has. Less crosses than `read` copies."""
+        return self._ends(False, most)
+
+    def tails(self, most: int) -> list[tuple[bytes, int]]:
+        """As `heads`, of the last bytes of each element."""
+        return self._ends(True, most)
+
+    def _ends(self, tail: bool, most: int) -> list[tuple[bytes, int]]:
+        self._checked_datatype(Datatype.BYTES)
+        lengths, data = self.handle.read_ends(tail, most)
+        ends, start = [], 0
+        for length in lengths:
+            end = start + min(length, most)
+            ends.append((data[start:end], length))
+            start = end
+        return ends
+
+    def widen(self, datatype: Datatype) -> Tensor:
+        """The same numbers in a datatype that holds every number of this one exactly: wider
+        integers, `FP32` for up to 16 bits, `FP64` for up to 32. `BOOL` counts as 0 and 1.
+
+        The host does it: narrow numbers cross the sandbox for less."""
+        return Tensor(self.handle.widen(datatype))
+
     def texts(self) -> list[str]:
         """The elements of a `BYTES` tensor, as texts."""
         texts = []

@@ -31,7 +31,14 @@ class TensorErrorInvalid:
 
 
 HostDatatype = Enum("HostDatatype", {d.name: i for i, d in enumerate(Datatype)})
+HostEnd = Enum("HostEnd", ["HEAD", "TAIL"])
 Level = Enum("Level", ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"])
+
+
+@dataclass
+class HostEnds:
+    lengths: list
+    data: bytes
 
 
 @dataclass
@@ -72,6 +79,14 @@ class HostTensor:
 
     def read_range(self, offset, length):
         return checked(self._handle.read_range, offset, length)
+
+    def read_ends(self, end, most):
+        assert isinstance(end, HostEnd)
+        return HostEnds(*checked(self._handle.read_ends, end is HostEnd.TAIL, most))
+
+    def widen(self, datatype):
+        assert isinstance(datatype, HostDatatype)
+        return HostTensor(checked(self._handle.widen, Datatype[datatype.name]))
 
     def slice(self, ranges):
         assert all(isinstance(each, AxisRange) for each in ranges)
@@ -268,6 +283,7 @@ def component(assets=None, logged=None, models=None):
         "wit_world.imports.tensors": {
             "AxisRange": AxisRange,
             "Datatype": HostDatatype,
+            "End": HostEnd,
             "Tensor": HostTensor,
         },
         "wit_world.imports.types": {

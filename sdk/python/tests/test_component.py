@@ -93,6 +93,10 @@ class Pre(consort.Preprocess):
         column = x.slice([(0, 2), (1, 2)]).reshape([2])
         row = x.rows(0, 1).reshape([2])
         both = consort.Tensor.stack([row, column]).reshape([4])
+        flags = consort.Tensor.of(consort.BOOL, [1], [True])
+        assert flags.widen(consort.FP32).element() == 1.0
+        text = consort.Tensor.single_text("abc")
+        assert (text.heads(2), text.tails(2)) == ([(b"ab", 3)], [(b"bc", 3)])
         return consort.Forward({"y": consort.Tensor.concat([both, row], 0).pad([7], 9.0)})
 """,
 }

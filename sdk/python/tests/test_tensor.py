@@ -114,6 +114,24 @@ class Reading(unittest.TestCase):
             Tensor.single_text("a").read_range(0, 1)
 
 
+    def test_ends_of_texts(self):
+        texts = Tensor.of(BYTES, [3], ["abcdef", "", "xy"])
+        self.assertEqual(texts.heads(4), [(b"abcd", 6), (b"", 0), (b"xy", 2)])
+        self.assertEqual(texts.tails(4), [(b"cdef", 6), (b"", 0), (b"xy", 2)])
+        self.assertEqual(texts.tails(0), [(b"", 6), (b"", 0), (b"", 2)])
+        with self.assertRaisesRegex(TensorError, "the tensor is INT32, BYTES is expected"):
+            numbers(2).heads(1)
+
+    def test_numbers_are_widened_where_none_is_lost(self):
+        flags = Tensor.of(Datatype.BOOL, [2], [True, False])
+        self.assertEqual(list(flags.widen(FP32).read(FP32)), [1.0, 0.0])
+        bytes_ = Tensor.of(Datatype.UINT8, [2, 1], [0, 255])
+        wide = bytes_.widen(Datatype.INT32)
+        self.assertEqual((wide.shape, list(wide.read(Datatype.INT32))), ([2, 1], [0, 255]))
+        with self.assertRaisesRegex(TensorError, "FP32 does not hold every number of INT32"):
+            wide.widen(FP32)
+
+
 class Making(unittest.TestCase):
     def test_data_must_fit_the_shape(self):
         for make, message in [

@@ -1,6 +1,6 @@
 //! The examples of one call at once, a tensor an input.
 
-use crate::{ByteStrings, Element, Elements, Error, Example, Tensor};
+use crate::{ByteStrings, Element, Elements, Ends, Error, Example, Tensor};
 
 /// Examples whose inputs are of equal shapes: each input is one tensor, and its first axis
 /// counts the examples.
@@ -52,6 +52,16 @@ impl Columns {
     /// The elements of a `BYTES` input, those of the first example first.
     pub fn byte_strings(&self, name: &str) -> Result<ByteStrings, Error> {
         self.together.byte_strings(name)
+    }
+
+    /// The first bytes of each element of a `BYTES` input, `most` of each at most.
+    pub fn heads(&self, name: &str, most: usize) -> Result<Ends, Error> {
+        self.together.heads(name, most)
+    }
+
+    /// The last bytes of each element of a `BYTES` input, `most` of each at most.
+    pub fn tails(&self, name: &str, most: usize) -> Result<Ends, Error> {
+        self.together.tails(name, most)
     }
 
     #[cfg(target_family = "wasm")]

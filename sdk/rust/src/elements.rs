@@ -31,6 +31,23 @@ pub struct ByteStrings {
     places: Vec<(usize, Range<usize>)>,
 }
 
+/// One end of each element of a `BYTES` tensor, read once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ends {
+    most: usize,
+    /// Of each element, all of it.
+    lengths: Vec<u32>,
+    /// The ends, one after another.
+    data: Raw,
+}
+
+/// Where a byte string begins, or where it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Head,
+    Tail,
+}
+
 /// The one element of a `BYTES` tensor; use it as a slice of bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ByteString {
@@ -142,6 +159,66 @@ impl ByteStrings {
             .enumerate()
             .map(|(index, bytes)| text(index, bytes))
             .collect()
+    }
+}
+
+// === impl Ends ===
+
+impl Ends {
+    /// What the host read: of each element so many bytes at most.
+    pub(crate) fn new(most: usize, lengths: Vec<u32>, data: impl Into<Raw>) -> Self {
+        let data = data.into();
+        Self {
+            most,
+            lengths,
+            data,
+        }
+    }
+
+    /// Reads the ends of the elements in a `BYTES` tensor's data.
+    pub(crate) fn of(bytes: &[u8], end: End, most: usize) -> Result<Self, TensorError> {
+        let (mut lengths, mut data) = (Vec::new(), Vec::new());
+        each_range(bytes, |range| {
+            // It came as a u32.
+            lengths.push(u32::try_from(range.len()).unwrap_or(u32::MAX));
+            let size = range.len().min(most);
+            let part = match end {
+                End::Head => range.start..range.start + size,
+                End::Tail => range.end - size..range.end,
+            };
+            data.extend_from_slice(bytes.get(part).unwrap_or_default());
+        })?;
+        Ok(Self::new(most, lengths, data))
+    }
+
+    /// The end of each element, in order, and how many bytes the element has, all of it.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], usize)> {
+        let mut rest: &[u8] = &self.data;
+        self.lengths.iter().map(move |length| {
+            let length = usize::try_from(*length).unwrap_or(usize::MAX);
+            let (end, after) = rest
+                .split_at_checked(length.min(self.most))
+                .unwrap_or_default();
+            rest = after;
+            (end, length)
+        })
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+}
+
+impl fmt::Debug for Ends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ends = self.iter().map(|(end, _)| end.escape_ascii().to_string());
+        f.debug_list().entries(ends).finish()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a role is given and what it gives back.
 
-use crate::{ByteString, ByteStrings, Element, Elements, Error, Tensor};
+use crate::{ByteString, ByteStrings, Element, Elements, Ends, Error, Tensor};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -114,6 +114,16 @@ impl Example {
     /// The elements of a `BYTES` tensor, as [`Tensor::byte_strings`].
     pub fn byte_strings(&self, name: &str) -> Result<ByteStrings, Error> {
         self.read_with(name, Tensor::byte_strings)
+    }
+
+    /// The first bytes of each element of a `BYTES` tensor, as [`Tensor::heads`].
+    pub fn heads(&self, name: &str, most: usize) -> Result<Ends, Error> {
+        self.read_with(name, |tensor| tensor.heads(most))
+    }
+
+    /// The last bytes of each element of a `BYTES` tensor, as [`Tensor::tails`].
+    pub fn tails(&self, name: &str, most: usize) -> Result<Ends, Error> {
+        self.read_with(name, |tensor| tensor.tails(most))
     }
 
     /// The one element of a `BYTES` tensor, as [`Tensor::byte_string`].

@@ -3,7 +3,7 @@
 
 use crate::bindings::tensors;
 use crate::content::{self, Bytes};
-use crate::elements;
+use crate::elements::{self, End, Ends};
 use crate::raw::Raw;
 use crate::{Datatype, TensorError};
 use std::cell::{Cell, OnceCell};
@@ -161,6 +161,20 @@ impl Handle {
         }
     }
 
+    /// One end of each element.
+    pub(crate) fn read_ends(&self, end: End, most: usize) -> Result<Ends, TensorError> {
+        if matches!(self.place, Place::Host { .. }) {
+            let from = match end {
+                End::Head => tensors::End::Head,
+                End::Tail => tensors::End::Tail,
+            };
+            let limit = u32::try_from(most).unwrap_or(u32::MAX);
+            let tensors::Ends { lengths, data } = self.on_host().read_ends(from, limit)?;
+            return Ok(Ends::new(most, lengths, data));
+        }
+        Ends::of(&self.read(), end, most)
+    }
+
     pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Raw, TensorError> {
         let length = range.end.saturating_sub(range.start);
         if let Place::Row { column, row } = &self.place {
@@ -186,6 +200,11 @@ impl Handle {
 
     pub(crate) fn reshape(&self, shape: &[usize]) -> Result<Self, TensorError> {
         Ok(self.derived(self.tensor()?.reshape(&lengths(shape))?))
+    }
+
+    pub(crate) fn widen(&self, to: Datatype) -> Result<Self, TensorError> {
+        let tensor = self.tensor()?.widen(to.into())?;
+        Ok(Self::from_host(tensor, Some(to)))
     }
 
     /// Another handle to the same elements.

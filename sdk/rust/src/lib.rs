@@ -88,6 +88,8 @@ mod memory;
 mod parts;
 #[cfg(target_family = "wasm")]
 mod results;
+#[cfg(not(target_family = "wasm"))]
+mod widen;
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -100,7 +102,7 @@ pub use assets::Assets;
 pub use columns::Columns;
 pub use dims::{ANY, Dim, Dims};
 pub use element::{Bf16, Datatype, Element, F16};
-pub use elements::{ByteString, ByteStrings, Elements};
+pub use elements::{ByteString, ByteStrings, Elements, Ends};
 pub use error::{Error, TensorError};
 pub use example::{Example, Outcome, Outputs};
 pub use model::{Model, ModelOutputs};

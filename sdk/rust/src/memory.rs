@@ -2,8 +2,9 @@
 //! plugin which works here does not meet a refusal there. Components do not contain it.
 
 use crate::content::{Bytes, check, element_count};
-use crate::elements::{self, LENGTH_BYTES};
+use crate::elements::{self, End, Ends, LENGTH_BYTES};
 use crate::raw::Raw;
+use crate::widen;
 use crate::{Datatype, TensorError, dims::shape_text};
 use std::ops::Range;
 use std::rc::Rc;
@@ -58,6 +59,11 @@ impl Handle {
     /// As [`read`](Self::read), in as many parts as cost the least.
     pub(crate) fn read_parts(&self) -> Vec<Raw> {
         vec![self.read()]
+    }
+
+    /// One end of each element.
+    pub(crate) fn read_ends(&self, end: End, most: usize) -> Result<Ends, TensorError> {
+        Ends::of(self.data.bytes(), end, most)
     }
 
     pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Raw, TensorError> {
@@ -116,6 +122,18 @@ impl Handle {
             shape: shape.to_vec(),
             data: self.data.clone(),
         })
+    }
+
+    pub(crate) fn widen(&self, to: Datatype) -> Result<Self, TensorError> {
+        if to == self.datatype {
+            return self.share();
+        }
+        let data = widen::widened(self.data.bytes(), self.datatype, to);
+        let data = data.ok_or_else(|| {
+            let from = self.datatype;
+            TensorError::Invalid(format!("{to} does not hold every number of {from}"))
+        })?;
+        Self::create_of(to, &self.shape, Box::new(data))
     }
 
     pub(crate) fn share(&self) -> Result<Self, TensorError> {

@@ -1,6 +1,6 @@
 //! A tensor as a plugin sees it: a handle that copies only when it is read or made.
 
-use crate::elements::{ByteString, ByteStrings, Elements, push_byte_string};
+use crate::elements::{ByteString, ByteStrings, Elements, End, Ends, push_byte_string};
 use crate::{Datatype, Element, TensorError};
 use std::fmt;
 use std::ops::Range;
@@ -141,6 +141,18 @@ impl Tensor {
         ByteStrings::from_parts(self.0.read_parts())
     }
 
+    /// Copies the first bytes of each element of a `BYTES` tensor, `most` of each at most.
+    pub fn heads(&self, most: usize) -> Result<Ends, TensorError> {
+        self.expect_datatype(Datatype::Bytes)?;
+        self.0.read_ends(End::Head, most)
+    }
+
+    /// Copies the last bytes of each element of a `BYTES` tensor, `most` of each at most.
+    pub fn tails(&self, most: usize) -> Result<Ends, TensorError> {
+        self.expect_datatype(Datatype::Bytes)?;
+        self.0.read_ends(End::Tail, most)
+    }
+
     /// The one element of a `BYTES` tensor that must hold exactly one, whatever its rank.
     pub fn byte_string(&self) -> Result<ByteString, TensorError> {
         self.expect_datatype(Datatype::Bytes)?;
@@ -172,6 +184,15 @@ impl Tensor {
     /// The same elements under another shape.
     pub fn reshape(&self, shape: &[usize]) -> Result<Self, TensorError> {
         Ok(Self(self.0.reshape(shape)?))
+    }
+
+    /// The same numbers in a datatype that holds every number of this one exactly: wider
+    /// integers, `FP32` for up to 16 bits, `FP64` for up to 32. `BOOL` counts as 0 and 1.
+    ///
+    /// The host does it: make tensors of narrow numbers, which cross the sandbox for less, and
+    /// widen them to what the model takes.
+    pub fn widen(&self, to: Datatype) -> Result<Self, TensorError> {
+        Ok(Self(self.0.widen(to)?))
     }
 
     /// Another handle to the same elements, to pass an input on as an output.

@@ -1,8 +1,8 @@
 //! Tests of tensors, examples and roles as an author's unit tests would use them.
 
 use crate::{
-    Assets, Bf16, Columns, Datatype, Description, Error, Example, F16, Outcome, Outputs, Plugin,
-    Postprocess, Preprocess, Signature, Tensor, TensorError,
+    Assets, Bf16, Columns, Datatype, Description, Ends, Error, Example, F16, Outcome, Outputs,
+    Plugin, Postprocess, Preprocess, Signature, Tensor, TensorError,
 };
 use proptest::prelude::*;
 
@@ -121,6 +121,55 @@ fn another_datatype_is_refused() {
     assert_eq!(
         tensor.pad_bytes(&[3], "").unwrap_err(),
         expected(Datatype::Bytes)
+    );
+}
+
+#[test]
+fn ends_of_byte_strings() {
+    let tensor = Tensor::from_byte_strings(&[3], ["abcdef", "", "xy"]).unwrap();
+    let of = |ends: &Ends| -> Vec<(Vec<u8>, usize)> {
+        let ends = ends.iter().map(|(end, length)| (end.to_vec(), length));
+        ends.collect()
+    };
+    let expected = |texts: [&str; 3]| -> Vec<(Vec<u8>, usize)> {
+        let texts = texts.map(|text| text.as_bytes().to_vec());
+        texts.into_iter().zip([6, 0, 2]).collect()
+    };
+    let (heads, tails) = (tensor.heads(4).unwrap(), tensor.tails(4).unwrap());
+    assert_eq!(of(&heads), expected(["abcd", "", "xy"]));
+    assert_eq!(of(&tails), expected(["cdef", "", "xy"]));
+    assert_eq!(of(&tensor.heads(0).unwrap()), expected(["", "", ""]));
+    let all = tensor.tails(usize::MAX).unwrap();
+    assert_eq!(of(&all), expected(["abcdef", "", "xy"]));
+    assert_eq!((heads.len(), heads.is_empty()), (3, false));
+    let numbers = Tensor::from_vec(&[1], vec![1i32]).unwrap();
+    let error = numbers.heads(1).unwrap_err().to_string();
+    assert_eq!(error, numbers.byte_strings().unwrap_err().to_string());
+}
+
+#[test]
+fn numbers_are_widened_where_none_is_lost() {
+    let bytes = Tensor::from_vec(&[2], vec![0u8, 255]).unwrap();
+    let wide = bytes.widen(Datatype::Int32).unwrap();
+    assert_eq!(
+        (wide.shape(), wide.to_vec::<i32>().unwrap()),
+        (vec![2], vec![0, 255])
+    );
+    assert_eq!(
+        bytes
+            .widen(Datatype::Uint8)
+            .unwrap()
+            .to_vec::<u8>()
+            .unwrap(),
+        [0, 255]
+    );
+    let words = Tensor::from_vec(&[2], vec![true, false]).unwrap();
+    let wide = words.widen(Datatype::Fp32).unwrap();
+    assert_eq!(wide.to_vec::<f32>().unwrap(), [1.0, 0.0]);
+    let error = wide.widen(Datatype::Int64).unwrap_err().to_string();
+    assert!(
+        error.contains("INT64 does not hold every number of FP32"),
+        "{error}"
     );
 }
 

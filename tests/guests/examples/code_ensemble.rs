@@ -3,7 +3,8 @@
 
 use consort_guests::{number, numbered, signature};
 use consort_sdk::{
-    Args, Assets, Ensemble, Error, Example, Model, Outputs, Plugin, Signature, wait_all, wait_any,
+    Args, Assets, Datatype, Ensemble, Error, Example, Model, Outputs, Plugin, Signature, Tensor,
+    wait_all, wait_any,
 };
 
 struct Guest {
@@ -54,13 +55,22 @@ impl Ensemble for Guest {
                 Ok(outputs) => Ok(outputs.into()),
                 Err(_) => Ok(ask("b")?.wait()?.into()),
             },
+            // What the host does with tensors, in all languages alike.
+            "reads ends and widens" => {
+                let text = Tensor::single_bytes("abcdef")?;
+                let (heads, tails) = (text.heads(2)?, text.tails(3)?);
+                let ends = heads.iter().chain(tails.iter());
+                let bytes: usize = ends.map(|(end, length)| end.len() + length).sum();
+                let narrow = Tensor::single(u8::try_from(bytes).unwrap_or_default())?;
+                Ok([("x", narrow.widen(Datatype::Int64)?)].into())
+            }
             "passes on" => Ok(ask("a")?.wait()?.into()),
             // The signature of one example, and batches of as many rows as the number says.
             "calls with rows" => {
                 let model = Model::open("a")?;
                 let count = usize::try_from(number(example)?).unwrap_or_default();
                 let row = example.tensor("x")?;
-                let rows = consort_sdk::Tensor::stack(&vec![row; count])?;
+                let rows = Tensor::stack(&vec![row; count])?;
                 let outputs = model.submit_with([("x", rows)], args)?.wait()?;
                 numbered(outputs.tensor("x")?.read::<i64>()?.iter().sum())
             }

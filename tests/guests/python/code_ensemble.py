@@ -42,4 +42,10 @@ class Guest(consort.Ensemble):
                     return ask("a").wait()
                 except consort.PluginError:
                     return ask("b").wait()
+            case "reads ends and widens":
+                text = consort.Tensor.single_text("abcdef")
+                ends = [*text.heads(2), *text.tails(3)]
+                count = sum(len(end) + length for end, length in ends)
+                narrow = consort.Tensor.single(consort.UINT8, count)
+                return {"x": narrow.widen(consort.INT64)}
         raise consort.Failed(f'"{what}" is nothing I do')

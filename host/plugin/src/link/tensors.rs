@@ -3,8 +3,10 @@
 
 use super::interface;
 use crate::state::State;
-use crate::tensors::{Held, Refusal, joined_bytes, padded_bytes, sliced_bytes, to_usize};
-use crate::wire::{TensorHandle, WireAxisRange, WireDatatype, WireTensorError};
+use crate::tensors::{
+    Held, Refusal, joined_bytes, padded_bytes, sliced_bytes, to_usize, widened_bytes,
+};
+use crate::wire::{TensorHandle, WireAxisRange, WireDatatype, WireEnd, WireTensorError};
 use bytes::Bytes;
 use consort_inference::{Tensor, TensorError};
 use std::ops::Range;
@@ -61,6 +63,13 @@ fn link_reading(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     instance.func_wrap(
         "[method]tensor.read-parts",
         |store: Context, (this,): (Handle,)| Ok((held(&store, &this)?.parts(),)),
+    )?;
+    instance.func_wrap(
+        "[method]tensor.read-ends",
+        |store: Context, (this, end, most): (Handle, WireEnd, u32)| {
+            let ends = held(&store, &this)?.ends(end, to_usize(most.into()));
+            Ok((ends.map_err(|error| WireTensorError::Invalid(error.to_string())),))
+        },
     )?;
     instance.func_wrap(
         "[method]tensor.read-range",
@@ -131,6 +140,15 @@ fn link_making(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
         |mut store: Context, (this, shape): (Handle, WasmList<u64>)| {
             let tensor = tensor(&store, &this)?.clone();
             let made = check_shape(&store, &shape).and_then(|shape| Ok(tensor.reshape(shape)?));
+            finish(&mut store, made)
+        },
+    )?;
+    instance.func_wrap(
+        "[method]tensor.widen",
+        |mut store: Context, (this, datatype): (Handle, WireDatatype)| {
+            let (tensor, to) = (tensor(&store, &this)?.clone(), datatype.into());
+            let made =
+                charge(&mut store, widened_bytes(&tensor, to)).and_then(|()| Ok(tensor.widen(to)?));
             finish(&mut store, made)
         },
     )?;

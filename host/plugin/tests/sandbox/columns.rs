@@ -55,6 +55,89 @@ async fn each_example_reads_its_own_bytes() {
     }
 }
 
+/// As much of long texts as a plugin asks for, and numbers that the host widens.
+#[tokio::test]
+async fn ends_are_read_and_numbers_widened() {
+    let world = world();
+    let text = |at: usize, bytes: usize| -> Vec<u8> {
+        (0..bytes).map(|n| b'a' + ((at + n) % 26) as u8).collect()
+    };
+    for how in ["together", "alone"] {
+        for (most, bytes) in [(0, 5), (4, 3), (4, 4), (4, 2_000), (usize::MAX, 9)] {
+            let mut config = config("reads_ends");
+            config.config = format!("{} {how}", most.min(u32::MAX as usize));
+            let plugin = world.load(config).await;
+            let examples = (0..20).map(|at| {
+                let texts = [text(at, bytes), text(at, at % 3)];
+                let numbers = [i32::MIN, at as i32, i32::MAX];
+                let tensors = [
+                    ("texts", Tensor::from_byte_strings(vec![2], texts)),
+                    ("numbers", Tensor::from_slice(vec![3], &numbers)),
+                ];
+                let tensors = tensors.map(|(name, tensor)| (name.into(), tensor.unwrap()));
+                Example {
+                    tenant: TenantId::default(),
+                    key: None,
+                    tensors: Tensors::from_named(tensors).unwrap(),
+                }
+            });
+            let results = plugin.run_postprocess(examples.collect(), Call::default());
+            for (at, result) in results.await.into_iter().enumerate() {
+                let tensors = result.unwrap();
+                let said = |text: &[u8]| {
+                    let size = text.len().min(most);
+                    let (head, tail) = (&text[..size], &text[text.len() - size..]);
+                    let (head, tail) = (head.escape_ascii(), tail.escape_ascii());
+                    format!("{head} {tail} {} true", text.len())
+                };
+                let ends = [said(&text(at, bytes)), said(&text(at, at % 3))];
+                let actual = tensors.tensor("ends").unwrap().byte_strings().unwrap();
+                assert_eq!(actual, ends, "{how}, {most} of {bytes} bytes");
+                let wide = [i32::MIN, at as i32, i32::MAX].map(f64::from);
+                let wide = Tensor::from_slice(vec![3], &wide).unwrap();
+                assert_eq!(*tensors.tensor("wide").unwrap(), wide);
+                let refused = tensors.tensor("refused").unwrap().byte_strings().unwrap();
+                assert_eq!(refused, ["FP32 does not hold every number of INT32"]);
+            }
+        }
+    }
+}
+
+/// What the host makes of a plugin's numbers counts as made by the plugin.
+#[tokio::test]
+async fn widened_numbers_are_counted() {
+    let world = world();
+    let mut config = config("reads_ends");
+    config.config = "0 alone".into();
+    config.limits.output_bytes_max = 1 << 20;
+    let plugin = world.load(config).await;
+    for (count, fits) in [(100_000, true), (140_000, false)] {
+        let tensors = [
+            ("texts", Tensor::from_byte_strings(vec![2], ["", ""])),
+            (
+                "numbers",
+                Tensor::from_slice(vec![count], &vec![1i32; count]),
+            ),
+        ];
+        let tensors = tensors.map(|(name, tensor)| (name.into(), tensor.unwrap()));
+        let example = Example {
+            tenant: TenantId::default(),
+            key: None,
+            tensors: Tensors::from_named(tensors).unwrap(),
+        };
+        let mut results = plugin.run_postprocess(vec![example], Call::default()).await;
+        match results.remove(0) {
+            Ok(_) => assert!(fits, "{count} numbers"),
+            Err(failure) => {
+                assert!(
+                    !fits && failure.message.contains("output_bytes_max"),
+                    "{failure}"
+                );
+            }
+        }
+    }
+}
+
 /// What a plugin cuts out of a large tensor goes on alone: nobody counts what it would keep. It
 /// counts as made by the plugin then.
 #[tokio::test]

@@ -134,6 +134,7 @@ async fn ensembles_in_python_do_the_same() {
             ("asks the dear one when unsure", 5, Ok(15)),
             ("asks the dear one when unsure", 50, Ok(51)),
             ("falls back", -1, Ok(9)),
+            ("reads ends and widens", 0, Ok(2 + 6 + 3 + 6)),
         ] {
             let args = [("what".into(), ArgValue::Text(what.into()))];
             let call = Call {

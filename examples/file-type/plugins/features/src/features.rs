@@ -61,7 +61,7 @@ pub fn features(config: &Config, windows: Windows<'_>) -> Result<Features, Windo
 ///
 /// The first and last `block_size` bytes are stripped of white space on their outer side;
 /// of these, `beg_size` and `end_size` bytes become tokens, padded on their inner side.
-pub fn add_features(
+fn add_features(
     config: &Config,
     windows: Windows<'_>,
     tokens: &mut Vec<i32>,
@@ -76,33 +76,99 @@ pub fn add_features(
     if size < config.min_file_size as u64 || start.len() < config.min_file_size {
         return Ok(Some(guess(head)));
     }
-    let end = strip_end(tail);
-    let start = start.get(..config.beg_size).unwrap_or(start);
-    let end = end
-        .len()
-        .checked_sub(config.end_size)
-        .and_then(|cut| end.get(cut..))
-        .unwrap_or(end);
-
-    let before = tokens.len();
-    add_tokens(start, tokens);
-    tokens.resize(
-        before + config.token_count() - end.len(),
-        config.padding_token,
-    );
-    add_tokens(end, tokens);
+    add_tokens(config, start, strip_end(tail), config.padding_token, tokens);
     Ok(None)
 }
 
-/// One token a byte. Block by block: a component is looked at after each turn of a loop, and
-/// is faster for fewer turns.
-fn add_tokens(bytes: &[u8], tokens: &mut Vec<i32>) {
+/// Adds the tokens of a file of whose windows only the outer ends are at hand: enough, unless
+/// there is much white space, or too little for tokens that have no `padding`. Whether there
+/// were any: if not, the whole windows say more.
+pub fn add_ends<T: Token>(
+    config: &Config,
+    ends: Windows<'_>,
+    (head_length, tail_length): (usize, usize),
+    padding: Option<T>,
+    tokens: &mut Vec<T>,
+) -> Result<bool, WindowError> {
+    let Windows { head, tail, size } = ends;
+    let length = block_length(size, config.block_size);
+    check_window("head", head_length, length, size)?;
+    check_window("tail", tail_length, length, size)?;
+    let (head, tail) = (first(head, length), last(tail, length));
+    let (start, end) = (strip_start(head), strip_end(tail));
+    let (starts, ends) = (start.len() >= config.beg_size, end.len() >= config.end_size);
+    let is_whole = (starts || head.len() == length) && (ends || tail.len() == length);
+    let is_seen = size >= config.min_file_size as u64 && start.len() >= config.min_file_size;
+    // No padding is needed where there are bytes enough.
+    let padding = padding.or((starts && ends).then(T::default));
+    match padding {
+        Some(padding) if is_whole && is_seen => {
+            add_tokens(config, start, end, padding, tokens);
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// What is left of the two blocks, as tokens.
+fn add_tokens<T: Token>(
+    config: &Config,
+    start: &[u8],
+    end: &[u8],
+    padding: T,
+    tokens: &mut Vec<T>,
+) {
+    let (start, end) = (first(start, config.beg_size), last(end, config.end_size));
+    let before = tokens.len();
+    T::add(start, tokens);
+    tokens.resize(before + config.token_count() - end.len(), padding);
+    T::add(end, tokens);
+}
+
+/// A number that stands for a byte.
+pub trait Token: Copy + Default {
+    /// Adds one token a byte.
+    fn add(bytes: &[u8], tokens: &mut Vec<Self>);
+}
+
+impl Token for u8 {
+    fn add(bytes: &[u8], tokens: &mut Vec<Self>) {
+        tokens.extend_from_slice(bytes);
+    }
+}
+
+impl Token for u16 {
+    fn add(bytes: &[u8], tokens: &mut Vec<Self>) {
+        add_wide(bytes, tokens);
+    }
+}
+
+impl Token for i32 {
+    fn add(bytes: &[u8], tokens: &mut Vec<Self>) {
+        add_wide(bytes, tokens);
+    }
+}
+
+/// Block by block: a component is looked at after each turn of a loop, and is faster for fewer
+/// turns.
+fn add_wide<T: From<u8>>(bytes: &[u8], tokens: &mut Vec<T>) {
     let (blocks, rest) = bytes.as_chunks::<64>();
     tokens.reserve(bytes.len());
     for block in blocks {
-        tokens.extend(block.iter().map(|byte| i32::from(*byte)));
+        tokens.extend(block.iter().map(|byte| T::from(*byte)));
     }
-    tokens.extend(rest.iter().map(|byte| i32::from(*byte)));
+    tokens.extend(rest.iter().map(|byte| T::from(*byte)));
+}
+
+/// So many bytes from the start, or all there are.
+fn first(bytes: &[u8], count: usize) -> &[u8] {
+    bytes.get(..count).unwrap_or(bytes)
+}
+
+/// So many bytes up to the end, or all there are.
+fn last(bytes: &[u8], count: usize) -> &[u8] {
+    let cut = bytes.len().checked_sub(count);
+    cut.and_then(|cut| bytes.get(cut..)).unwrap_or(bytes)
 }
 
 fn guess(content: &[u8]) -> Guess {
@@ -136,23 +202,35 @@ impl<'a> Windows<'a> {
     /// The first and the last block of the file, of `block_size` bytes or all there are.
     fn blocks(self, block_size: usize) -> Result<(&'a [u8], &'a [u8]), WindowError> {
         let Self { head, tail, size } = self;
-        let length = usize::try_from(size).map_or(block_size, |size| size.min(block_size));
-        for (window, bytes) in [("head", head), ("tail", tail)] {
-            let actual = bytes.len() as u64;
-            if actual < length as u64 || actual > size {
-                let expected = (length as u64, size);
-                return Err(WindowError {
-                    window,
-                    expected,
-                    actual,
-                    size,
-                });
-            }
-        }
-        let head = head.get(..length).unwrap_or_default();
-        let tail = tail.get(tail.len() - length..).unwrap_or_default();
-        Ok((head, tail))
+        let length = block_length(size, block_size);
+        check_window("head", head.len(), length, size)?;
+        check_window("tail", tail.len(), length, size)?;
+        Ok((first(head, length), last(tail, length)))
     }
+}
+
+/// How many bytes a block of a file has.
+fn block_length(size: u64, block_size: usize) -> usize {
+    usize::try_from(size).map_or(block_size, |size| size.min(block_size))
+}
+
+/// Refuses a window that does not hold its block, or more than the file.
+fn check_window(
+    window: &'static str,
+    actual: usize,
+    length: usize,
+    size: u64,
+) -> Result<(), WindowError> {
+    let (actual, least) = (actual as u64, length as u64);
+    if (least..=size.max(least)).contains(&actual) {
+        return Ok(());
+    }
+    Err(WindowError {
+        window,
+        expected: (least, size),
+        actual,
+        size,
+    })
 }
 
 // === impl WindowError ===

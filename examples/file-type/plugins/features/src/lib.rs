@@ -7,7 +7,7 @@ mod config;
 mod features;
 
 pub use config::Config;
-pub use features::{Features, Guess, WindowError, Windows, add_features, features};
+pub use features::{Features, Guess, Token, WindowError, Windows, add_ends, features};
 
 use config::RawConfig;
 use consort_sdk::{
@@ -15,6 +15,9 @@ use consort_sdk::{
     Preprocess, Tensor,
 };
 use file_type_content_types::{ANSWER, CONFIG_ASSET, ContentType, ContentTypes, label};
+
+/// White space at an end of a file that is looked through without asking for all of a window.
+const MARGIN: usize = 64;
 
 /// The plugin.
 #[derive(Debug)]
@@ -90,22 +93,46 @@ impl Preprocess for FileFeatures {
         Ok(Outcome::answer(guess.answer(1.0)?))
     }
 
-    /// Only where the model has something to see in each file.
+    /// Only where the model has something to see in each file, and near its ends: then less of
+    /// the windows crosses, and tokens of a byte or two, which the host widens.
     fn preprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
-        let (heads, tails) = (columns.byte_strings("head")?, columns.byte_strings("tail")?);
+        let shape = [columns.count(), self.config.token_count()];
+        let padding = u16::try_from(self.config.padding_token).ok();
+        let narrow = match self.tokens::<u8>(columns, None)? {
+            Some(tokens) => Tensor::from_vec(&shape, tokens)?,
+            None => match self.tokens(columns, padding)? {
+                Some(tokens) => Tensor::from_vec(&shape, tokens)?,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some([("bytes", narrow.widen(Datatype::Int32)?)].into()))
+    }
+}
+
+impl FileFeatures {
+    /// The tokens of all files, if the ends of their windows are enough for that.
+    fn tokens<T: Token>(
+        &self,
+        columns: &Columns,
+        padding: Option<T>,
+    ) -> Result<Option<Vec<T>>, Error> {
+        let config = &self.config;
+        let heads = columns.heads("head", config.beg_size + MARGIN)?;
+        let tails = columns.tails("tail", config.end_size + MARGIN)?;
         let sizes = columns.read::<i64>("size")?;
-        let (count, each) = (columns.count(), self.config.token_count());
-        let mut tokens = Vec::with_capacity(count * each);
-        for ((head, tail), size) in heads.iter().zip(tails.iter()).zip(sizes.iter()) {
+        let mut tokens = Vec::with_capacity(columns.count() * config.token_count());
+        for (((head, head_length), (tail, tail_length)), size) in
+            heads.iter().zip(tails.iter()).zip(sizes.iter())
+        {
             let size = size_of_file(*size)?;
-            let windows = Windows { head, tail, size };
-            let guess = add_features(&self.config, windows, &mut tokens);
-            if guess.map_err(Error::invalid_input)?.is_some() {
+            let ends = Windows { head, tail, size };
+            let lengths = (head_length, tail_length);
+            let added = add_ends(config, ends, lengths, padding, &mut tokens);
+            if !added.map_err(Error::invalid_input)? {
                 return Ok(None);
             }
         }
-        let bytes = Tensor::from_vec(&[count, each], tokens)?;
-        Ok(Some([("bytes", bytes)].into()))
+        Ok(Some(tokens))
     }
 }
 

@@ -340,6 +340,57 @@ fn bad_examples_are_the_callers_fault() {
     );
 }
 
+/// The tokens of a file of whose windows so many bytes are at hand; `None` when more are needed.
+fn of_ends<T: Token>(file: &[u8], at_hand: usize, padding: Option<T>) -> Option<Vec<T>> {
+    let length = file.len().min(SMALL.block_size);
+    let size = length.min(at_hand);
+    let ends = Windows {
+        head: &file[..size],
+        tail: &file[file.len() - size..],
+        size: file.len() as u64,
+    };
+    let mut tokens = Vec::new();
+    let added = add_ends(&SMALL, ends, (length, length), padding, &mut tokens).unwrap();
+    assert!(added || tokens.is_empty());
+    added.then_some(tokens)
+}
+
+#[test]
+fn ends_are_enough_without_white_space() {
+    let long = b"abcdefghijklmnopqrstuvwxyz";
+    assert_eq!(of_ends::<u8>(long, 6, None).unwrap(), *b"abcdefwxyz");
+    let spaced = b" abcdefghijklmnopqrstuvwxyz";
+    assert_eq!(of_ends::<u8>(spaced, 6, None), None);
+    assert_eq!(of_ends::<u8>(spaced, 7, None).unwrap(), *b"abcdefwxyz");
+    // A short file has padding, for which there is no byte.
+    assert_eq!(of_ends::<u8>(b"abc", 6, None), None);
+    let tokens = of_ends(b"abc", 6, Some(256u16)).unwrap();
+    let tokens: Vec<i32> = tokens.into_iter().map(i32::from).collect();
+    assert_eq!(tokens, spelled(b"abc____abc"));
+    // Files for which there is nothing to see are for the whole windows.
+    for file in [&b""[..], b"ab", b"        "] {
+        assert_eq!(of_ends(file, 10, Some(256u16)), None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn ends_give_what_windows_give(
+        file in vec(prop_oneof![Just(b' '), Just(b'a'), any::<u8>()], 0..40),
+        at_hand in 0usize..12,
+    ) {
+        let expected = whole(&SMALL, &file, SMALL.block_size).unwrap();
+        if let Some(tokens) = of_ends(&file, at_hand, Some(256u16)) {
+            let tokens = tokens.into_iter().map(i32::from).collect();
+            prop_assert_eq!(&Features::Tokens(tokens), &expected);
+        }
+        if let Some(tokens) = of_ends::<u8>(&file, at_hand, None) {
+            let tokens = tokens.into_iter().map(i32::from).collect();
+            prop_assert_eq!(&Features::Tokens(tokens), &expected);
+        }
+    }
+}
+
 #[test]
 fn bad_assets_stop_the_load() {
     let mut no_key = config();
