@@ -71,7 +71,7 @@ fn pre_processor(runtime: &Runtime) {
 
     let least = copies(head, tail) / EXAMPLES as u32;
     println!(
-        "bench: features, the copies alone that a crossing needs | {:.2} us an example | goal - | ok",
+        "bench: features, copies of whole windows and features | {:.2} us an example | goal - | ok",
         us(least)
     );
     let alone = median(CALLS, &native_role) / EXAMPLES as u32;
@@ -118,8 +118,8 @@ fn pre_processor(runtime: &Runtime) {
     }
 }
 
-/// What no sandbox can leave out, for a call of `EXAMPLES`: the inputs go into the guest's
-/// memory and the features out of it, once each.
+/// What a plugin cannot leave out that reads all of its inputs and makes its outputs itself, for
+/// a call of `EXAMPLES`: the inputs go into its memory and the features out of it, once each.
 fn copies(head: &[u8], tail: &[u8]) -> Duration {
     let inputs: Vec<Vec<u8>> = (0..EXAMPLES).map(|_| [head, tail].concat()).collect();
     let features = vec![1u8; EXAMPLES * 2048 * size_of::<i32>()];

@@ -15,8 +15,11 @@ use wasmtime::component::{Resource, TypedFunc};
 /// Bytes of the columns that cross together: a fresh instance has not touched its memory yet,
 /// and each page costs more than what the next crossing does.
 const COLUMNS_BYTES: usize = 128 << 10;
-/// The same for an instance that is kept. More would leave the processor's cache on their way.
+/// The same for an instance that is kept, and how many examples that may be: of more, what a
+/// guest makes of them at once might be too much. More bytes would leave the processor's cache
+/// on their way.
 const KEPT_COLUMNS_BYTES: usize = 512 << 10;
+const KEPT_COLUMNS_MAX: usize = 128;
 
 /// An example with more bytes goes in by itself: a guest that reads the tensor of one
 /// example reads the whole column.
@@ -60,11 +63,15 @@ pub(crate) fn size<R: RoleCall>(core: &Core, examples: &[Example]) -> Option<usi
         bytes = bytes.saturating_add(column_bytes);
     }
     let each = bytes.div_ceil(examples.len()).max(1);
-    let most = match core.reuses() {
-        true => KEPT_COLUMNS_BYTES,
-        false => COLUMNS_BYTES,
+    let fresh = COLUMNS_BYTES / each;
+    // To the nearest number of crossings, all of about one size.
+    let crossings = (bytes + KEPT_COLUMNS_BYTES / 2) / KEPT_COLUMNS_BYTES;
+    let kept = examples.len().div_ceil(crossings.max(1));
+    let size = match core.reuses() {
+        true => fresh.max(kept.min(KEPT_COLUMNS_MAX)),
+        false => fresh,
     };
-    (each <= EXAMPLE_BYTES_MAX).then(|| (most / each).min(examples.len()))
+    (each <= EXAMPLE_BYTES_MAX).then(|| size.min(examples.len()))
 }
 
 /// The companion's function in an instance, looked up when first used.

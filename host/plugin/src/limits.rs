@@ -30,7 +30,7 @@ pub struct Limits {
     pub tensors_max: usize,
     /// Axes of one tensor that a guest makes.
     pub tensor_axes_max: usize,
-    /// Bytes of all tensors that one call makes (create, fill, pad, stack, concat, slices
+    /// Bytes of all tensors that one call makes (create, fill, pad, widen, stack, concat, slices
     /// that copy, and what models answer), dropped ones included.
     pub output_bytes_max: usize,
     /// Bytes a guest may pass to the host at once: the arguments of one host call, or

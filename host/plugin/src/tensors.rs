@@ -216,16 +216,36 @@ impl Held {
         }
     }
 
-    /// One end of each element, so many bytes at most.
-    pub(crate) fn ends(&self, end: WireEnd, most: usize) -> Result<WireEnds, TensorError> {
+    /// One end of each element, so many bytes at most, if all of that is no more than
+    /// `bytes_max`.
+    pub(crate) fn ends(
+        &self,
+        end: WireEnd,
+        most: usize,
+        bytes_max: usize,
+    ) -> Result<WireEnds, Refusal> {
         let tensors = match self {
             Self::One(tensor) => std::slice::from_ref(tensor),
             Self::Stack(stack) => stack.rows(),
         };
-        let count: usize = tensors.iter().map(Tensor::element_count).sum();
+        let (mut count, mut bytes) = (0usize, 0usize);
+        for tensor in tensors {
+            tensor.each_byte_string(|place| {
+                count += 1;
+                bytes += place.len().min(most);
+            })?;
+        }
+        // Both are far below what memory can hold: the elements are in it.
+        let all = count * size_of::<u32>() + bytes;
+        if all > bytes_max {
+            return Err(Refusal::limit(
+                Limit::MemoryBytes,
+                format!("{all} bytes of ends are more than {bytes_max}"),
+            ));
+        }
         let mut ends = WireEnds {
             lengths: Vec::with_capacity(count),
-            data: Vec::with_capacity(count.saturating_mul(most).min(self.byte_length())),
+            data: Vec::with_capacity(bytes),
         };
         for tensor in tensors {
             tensor.each_byte_string(|place| {
@@ -323,7 +343,8 @@ pub(crate) fn padded_bytes(tensor: &Tensor, shape: &[usize], value_bytes: usize)
 
 /// Bytes of `tensor` in a wider datatype; staying as it is copies nothing.
 pub(crate) fn widened_bytes(tensor: &Tensor, to: Datatype) -> Option<usize> {
-    if to == tensor.datatype() {
+    // What is refused makes nothing.
+    if to == tensor.datatype() || !tensor.can_widen(to) {
         return Some(0);
     }
     tensor
@@ -415,6 +436,45 @@ mod tests {
         assert!(table.charge(None).is_err());
         table.begin_call();
         table.charge(Some(100)).unwrap();
+    }
+
+    #[test]
+    fn ends_are_bounded_and_of_byte_strings_only() {
+        let texts = ["abcdef", "", "xy"].map(|text| Tensor::from_byte_strings(vec![1], [text]));
+        let texts = texts.map(Result::unwrap);
+        let whole = Tensor::stack(&texts.iter().collect::<Vec<_>>()).unwrap();
+        let stack = Stack::new(texts.to_vec()).unwrap();
+        for held in [Held::from(whole), Held::from(stack)] {
+            let read = |end, most, max| held.ends(end, most, max);
+            let head = read(WireEnd::Head, 4, 12 + 6).unwrap();
+            assert_eq!(
+                (&head.data[..], &head.lengths[..]),
+                (&b"abcdxy"[..], &[6, 0, 2][..])
+            );
+            let tail = read(WireEnd::Tail, 4, 12 + 6).unwrap();
+            assert_eq!(
+                (&tail.data[..], &tail.lengths[..]),
+                (&b"cdefxy"[..], &[6, 0, 2][..])
+            );
+            let refused = read(WireEnd::Tail, 4, 12 + 5).unwrap_err();
+            assert!(
+                matches!(refused, Refusal::Limit(Limit::MemoryBytes, _)),
+                "{refused:?}"
+            );
+        }
+        let refused = Held::from(numbers(&[2])).ends(WireEnd::Head, 1, 100);
+        let Err(Refusal::Invalid(message)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(message.contains("FP32"), "{message}");
+    }
+
+    #[test]
+    fn what_cannot_be_widened_is_not_counted() {
+        let tensor = numbers(&[4]);
+        assert_eq!(widened_bytes(&tensor, Datatype::Fp64), Some(32));
+        assert_eq!(widened_bytes(&tensor, Datatype::Fp32), Some(0));
+        assert_eq!(widened_bytes(&tensor, Datatype::Int32), Some(0));
     }
 
     #[test]

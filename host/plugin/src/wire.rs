@@ -64,9 +64,12 @@ pub(crate) struct WireAxisRange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(
-    dead_code,
-    reason = "the derived Lift makes values without naming the variants"
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the derived Lift makes values without naming the variants"
+    )
 )]
 pub(crate) enum WireEnd {
     #[component(name = "head")]

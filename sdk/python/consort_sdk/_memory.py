@@ -18,7 +18,7 @@ _SIGNED = [Datatype.INT16, Datatype.INT32, Datatype.INT64]
 _REAL = [Datatype.FP32, Datatype.FP64]
 #: Datatypes that hold every number of another.
 _WIDER = {
-    Datatype.BOOL: [*_UNSIGNED, *_SIGNED, *_REAL],
+    Datatype.BOOL: [Datatype.UINT8, Datatype.INT8, *_UNSIGNED, *_SIGNED, *_REAL],
     Datatype.UINT8: [*_UNSIGNED, *_SIGNED, *_REAL],
     Datatype.UINT16: [*_UNSIGNED[1:], *_SIGNED[1:], *_REAL],
     Datatype.UINT32: [Datatype.UINT64, Datatype.INT64, Datatype.FP64],
@@ -87,7 +87,7 @@ class Handle:
         if datatype is self._datatype:
             return self
         if datatype not in _WIDER.get(self._datatype, ()):
-            raise TensorError(f"{datatype} does not hold every number of {self._datatype}")
+            raise TensorError(f"{self._datatype} cannot be widened to {datatype}")
         numbers = decode(self._datatype, self.read())
         return Handle.create(datatype, self._shape, encode(datatype, [+number for number in numbers]))
 

@@ -100,6 +100,8 @@ class Tensor:
 
     def _ends(self, tail: bool, most: int) -> list[tuple[bytes, int]]:
         self._checked_datatype(Datatype.BYTES)
+        if most < 0:
+            raise TensorError(f"{most} bytes cannot be read")
         lengths, data = self.handle.read_ends(tail, most)
         ends, start = [], 0
         for length in lengths:
@@ -109,8 +111,10 @@ class Tensor:
         return ends
 
     def widen(self, datatype: Datatype) -> Tensor:
-        """The same numbers in a datatype that holds every number of this one exactly: wider
-        integers, `FP32` for up to 16 bits, `FP64` for up to 32. `BOOL` counts as 0 and 1.
+        """The same numbers, and the same shape, in a datatype that holds every number of this
+        one exactly: of integers a wider integer, `FP32` for up to 16 bits and `FP64` for up to
+        32; of `BOOL` any of these, as 0 and 1; of `FP32` only `FP64`. Anything else is a
+        `TensorError`.
 
         The host does it: narrow numbers cross the sandbox for less."""
         return Tensor(self.handle.widen(datatype))

@@ -121,6 +121,8 @@ class Reading(unittest.TestCase):
         self.assertEqual(texts.tails(0), [(b"", 6), (b"", 0), (b"", 2)])
         with self.assertRaisesRegex(TensorError, "the tensor is INT32, BYTES is expected"):
             numbers(2).heads(1)
+        with self.assertRaisesRegex(TensorError, "-1 bytes cannot be read"):
+            texts.heads(-1)
 
     def test_numbers_are_widened_where_none_is_lost(self):
         flags = Tensor.of(Datatype.BOOL, [2], [True, False])
@@ -128,7 +130,7 @@ class Reading(unittest.TestCase):
         bytes_ = Tensor.of(Datatype.UINT8, [2, 1], [0, 255])
         wide = bytes_.widen(Datatype.INT32)
         self.assertEqual((wide.shape, list(wide.read(Datatype.INT32))), ([2, 1], [0, 255]))
-        with self.assertRaisesRegex(TensorError, "FP32 does not hold every number of INT32"):
+        with self.assertRaisesRegex(TensorError, "INT32 cannot be widened to FP32"):
             wide.widen(FP32)
 
 

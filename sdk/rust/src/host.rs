@@ -5,8 +5,9 @@ use crate::bindings::tensors;
 use crate::content::{self, Bytes};
 use crate::elements::{self, End, Ends};
 use crate::raw::Raw;
+use crate::widen;
 use crate::{Datatype, TensorError};
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -39,6 +40,17 @@ pub(crate) struct Column {
     /// Of one example.
     shape: Vec<usize>,
     content: OnceCell<Content>,
+    ends: RefCell<Vec<Rc<ColumnEnds>>>,
+}
+
+/// One end of each element of a column.
+struct ColumnEnds {
+    end: End,
+    most: usize,
+    lengths: Vec<u32>,
+    /// Where each end begins, and where the last one stops.
+    places: Vec<usize>,
+    data: Rc<Vec<u8>>,
 }
 
 /// A column's bytes, read once.
@@ -54,6 +66,8 @@ enum Content {
 /// Larger tensors go to the host as they are made: it takes them anyway, and the plugin's
 /// memory is better used.
 const MADE_BYTES_MAX: usize = 64 << 10;
+/// What is larger is widened by the host, to at most eight times as many bytes.
+const WIDENED_HERE_MAX: usize = MADE_BYTES_MAX / 8;
 
 std::thread_local! {
     static IN_COLUMNS: Cell<bool> = const { Cell::new(false) };
@@ -164,15 +178,13 @@ impl Handle {
     /// One end of each element.
     pub(crate) fn read_ends(&self, end: End, most: usize) -> Result<Ends, TensorError> {
         if matches!(self.place, Place::Host { .. }) {
-            let from = match end {
-                End::Head => tensors::End::Head,
-                End::Tail => tensors::End::Tail,
-            };
-            let limit = u32::try_from(most).unwrap_or(u32::MAX);
-            let tensors::Ends { lengths, data } = self.on_host().read_ends(from, limit)?;
+            let tensors::Ends { lengths, data } = read_ends(self.on_host(), end, most)?;
             return Ok(Ends::new(most, lengths, data));
         }
-        Ends::of(&self.read(), end, most)
+        match &self.place {
+            Place::Row { column, row } => column.ends(*row, end, most),
+            _ => Ends::of(&self.read(), end, most),
+        }
     }
 
     pub(crate) fn read_range(&self, range: Range<usize>) -> Result<Raw, TensorError> {
@@ -203,6 +215,16 @@ impl Handle {
     }
 
     pub(crate) fn widen(&self, to: Datatype) -> Result<Self, TensorError> {
+        // A small one stays with the plugin, and goes to the host with others of its kind.
+        let wide = match self.made() {
+            Some((datatype, shape, data)) if IN_COLUMNS.get() && data.len() <= WIDENED_HERE_MAX => {
+                widen::widened(data, datatype, to).map(|data| (shape, data))
+            }
+            _ => None,
+        };
+        if let Some((shape, data)) = wide {
+            return Ok(Self::made_of(to, shape, Box::new(data)));
+        }
         let tensor = self.tensor()?.widen(to.into())?;
         Ok(Self::from_host(tensor, Some(to)))
     }
@@ -316,6 +338,7 @@ impl Column {
             shape,
             tensor,
             content: OnceCell::new(),
+            ends: RefCell::default(),
         }
     }
 
@@ -342,6 +365,29 @@ impl Column {
     fn row_bytes(&self, row: usize) -> &[u8] {
         let (bytes, range) = self.place(row);
         bytes.get(range).unwrap_or_default()
+    }
+
+    /// One end of each of one example's elements. Those of all examples are read at once.
+    fn ends(&self, row: usize, end: End, most: usize) -> Result<Ends, TensorError> {
+        if self.content.get().is_some() {
+            return Ends::of(self.row_bytes(row), end, most);
+        }
+        let mut read = self.ends.borrow_mut();
+        let known = read
+            .iter()
+            .find(|ends| (ends.end, ends.most) == (end, most));
+        let ends = match known {
+            Some(ends) => ends.clone(),
+            None => {
+                let ends = Rc::new(ColumnEnds::read(&self.tensor, end, most)?);
+                // One for each end: who asks for many kinds asks the host again.
+                read.retain(|known| known.end != end);
+                read.push(ends.clone());
+                ends
+            }
+        };
+        let elements: usize = self.shape.iter().product();
+        Ok(ends.part(row * elements..(row + 1) * elements))
     }
 
     /// The memory that one example's bytes are in, and where.
@@ -383,6 +429,50 @@ impl Column {
             }
         })
     }
+}
+
+// === impl ColumnEnds ===
+
+impl ColumnEnds {
+    fn read(tensor: &tensors::Tensor, end: End, most: usize) -> Result<Self, TensorError> {
+        let tensors::Ends { lengths, data } = read_ends(tensor, end, most)?;
+        let mut places = vec![0];
+        places.extend(lengths.iter().scan(0usize, |place, length| {
+            *place += usize::try_from(*length).unwrap_or(usize::MAX).min(most);
+            Some(*place)
+        }));
+        Ok(Self {
+            end,
+            most,
+            lengths,
+            places,
+            data: Rc::new(data),
+        })
+    }
+
+    /// The ends of some of the elements.
+    fn part(&self, elements: Range<usize>) -> Ends {
+        let place = |at: usize| self.places.get(at).copied().unwrap_or_default();
+        let bytes = place(elements.start)..place(elements.end);
+        let lengths = self.lengths.get(elements).unwrap_or_default();
+        Ends::new(
+            self.most,
+            lengths.to_vec(),
+            Raw::Part(self.data.clone(), bytes),
+        )
+    }
+}
+
+fn read_ends(
+    tensor: &tensors::Tensor,
+    end: End,
+    most: usize,
+) -> Result<tensors::Ends, TensorError> {
+    let end = match end {
+        End::Head => tensors::End::Head,
+        End::Tail => tensors::End::Tail,
+    };
+    Ok(tensor.read_ends(end, u32::try_from(most).unwrap_or(u32::MAX))?)
 }
 
 fn lengths(shape: &[usize]) -> Vec<u64> {

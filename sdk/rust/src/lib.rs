@@ -88,7 +88,6 @@ mod memory;
 mod parts;
 #[cfg(target_family = "wasm")]
 mod results;
-#[cfg(not(target_family = "wasm"))]
 mod widen;
 
 #[cfg(target_family = "wasm")]

@@ -131,7 +131,7 @@ impl Handle {
         let data = widen::widened(self.data.bytes(), self.datatype, to);
         let data = data.ok_or_else(|| {
             let from = self.datatype;
-            TensorError::Invalid(format!("{to} does not hold every number of {from}"))
+            TensorError::Invalid(format!("{from} cannot be widened to {to}"))
         })?;
         Self::create_of(to, &self.shape, Box::new(data))
     }

@@ -141,13 +141,15 @@ impl Tensor {
         ByteStrings::from_parts(self.0.read_parts())
     }
 
-    /// Copies the first bytes of each element of a `BYTES` tensor, `most` of each at most.
+    /// Copies the first bytes of each element of a `BYTES` tensor, `most` of each at most, and
+    /// says how long each is. [`TensorError::Limit`] where the plugin's memory could not hold
+    /// them.
     pub fn heads(&self, most: usize) -> Result<Ends, TensorError> {
         self.expect_datatype(Datatype::Bytes)?;
         self.0.read_ends(End::Head, most)
     }
 
-    /// Copies the last bytes of each element of a `BYTES` tensor, `most` of each at most.
+    /// As [`heads`](Self::heads), of the last bytes of each element.
     pub fn tails(&self, most: usize) -> Result<Ends, TensorError> {
         self.expect_datatype(Datatype::Bytes)?;
         self.0.read_ends(End::Tail, most)
@@ -186,11 +188,13 @@ impl Tensor {
         Ok(Self(self.0.reshape(shape)?))
     }
 
-    /// The same numbers in a datatype that holds every number of this one exactly: wider
-    /// integers, `FP32` for up to 16 bits, `FP64` for up to 32. `BOOL` counts as 0 and 1.
+    /// The same numbers, and the same shape, in a datatype that holds every number of this one
+    /// exactly: of integers a wider integer, `FP32` for up to 16 bits and `FP64` for up to 32;
+    /// of `BOOL` any of these, as 0 and 1; of `FP32` only `FP64`. Anything else is
+    /// [`TensorError::Invalid`].
     ///
-    /// The host does it: make tensors of narrow numbers, which cross the sandbox for less, and
-    /// widen them to what the model takes.
+    /// The host does it for large tensors: make them of narrow numbers, which cross the sandbox
+    /// for less, and widen them to what the model takes.
     pub fn widen(&self, to: Datatype) -> Result<Self, TensorError> {
         Ok(Self(self.0.widen(to)?))
     }

@@ -35,6 +35,9 @@ impl Postprocess for Guest {
     }
 
     fn postprocess(&self, example: &Example) -> Result<Outputs, Error> {
+        if self.together {
+            return Err(Error::failed("each came by itself"));
+        }
         let (heads, tails) = (
             example.heads("texts", self.most)?,
             example.tails("texts", self.most)?,

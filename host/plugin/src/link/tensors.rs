@@ -66,9 +66,11 @@ fn link_reading(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     )?;
     instance.func_wrap(
         "[method]tensor.read-ends",
-        |store: Context, (this, end, most): (Handle, WireEnd, u32)| {
-            let ends = held(&store, &this)?.ends(end, to_usize(most.into()));
-            Ok((ends.map_err(|error| WireTensorError::Invalid(error.to_string())),))
+        |mut store: Context, (this, end, most): (Handle, WireEnd, u32)| {
+            // The guest could not take more.
+            let max = store.data().share.limits.memory_bytes_max;
+            let ends = held(&store, &this)?.ends(end, to_usize(most.into()), max);
+            Ok((ends.map_err(|refusal| refused(&mut store, refusal)),))
         },
     )?;
     instance.func_wrap(
@@ -233,18 +235,25 @@ fn check_shape(store: &Context<'_>, shape: &WasmList<u64>) -> Result<Vec<usize>,
 
 /// Gives the guest its new tensor, or the reason why there is none.
 fn finish(store: &mut Context<'_>, made: Result<Tensor, Refusal>) -> wasmtime::Result<Made> {
-    let state = store.data_mut();
     let made = made.and_then(|tensor| {
+        let state = store.data_mut();
         state.tensors.check_new(tensor.shape().len())?;
         Ok(state.tensors.add(tensor))
     });
     Ok((match made {
         Ok(handle) => Ok(Resource::new_own(handle)),
-        Err(Refusal::Invalid(message)) => Err(WireTensorError::Invalid(message)),
-        Err(Refusal::OutOfRange(message)) => Err(WireTensorError::OutOfRange(message)),
-        Err(Refusal::Limit(limit, message)) => {
-            state.limit_refused(limit);
-            Err(WireTensorError::Limit(message))
-        }
+        Err(refusal) => Err(refused(store, refusal)),
     },))
+}
+
+/// What the guest is told of a refusal.
+fn refused(store: &mut Context<'_>, refusal: Refusal) -> WireTensorError {
+    match refusal {
+        Refusal::Invalid(message) => WireTensorError::Invalid(message),
+        Refusal::OutOfRange(message) => WireTensorError::OutOfRange(message),
+        Refusal::Limit(limit, message) => {
+            store.data_mut().limit_refused(limit);
+            WireTensorError::Limit(message)
+        }
+    }
 }

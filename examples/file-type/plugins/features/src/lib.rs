@@ -11,8 +11,8 @@ pub use features::{Features, Guess, Token, WindowError, Windows, add_ends, featu
 
 use config::RawConfig;
 use consort_sdk::{
-    Assets, ByteString, Columns, Datatype, Description, Error, Example, Outcome, Outputs, Plugin,
-    Preprocess, Tensor,
+    Assets, ByteString, Columns, Datatype, Description, Elements, Error, Example, Outcome, Outputs,
+    Plugin, Preprocess, Tensor,
 };
 use file_type_content_types::{ANSWER, CONFIG_ASSET, ContentType, ContentTypes, label};
 
@@ -96,11 +96,17 @@ impl Preprocess for FileFeatures {
     /// Only where the model has something to see in each file, and near its ends: then less of
     /// the windows crosses, and tokens of a byte or two, which the host widens.
     fn preprocess_columns(&self, columns: &Columns) -> Result<Option<Outputs>, Error> {
-        let shape = [columns.count(), self.config.token_count()];
-        let padding = u16::try_from(self.config.padding_token).ok();
-        let narrow = match self.tokens::<u8>(columns, None)? {
+        let config = &self.config;
+        let ends = Ends {
+            heads: columns.heads("head", config.beg_size + MARGIN)?,
+            tails: columns.tails("tail", config.end_size + MARGIN)?,
+            sizes: columns.read::<i64>("size")?,
+        };
+        let shape = [columns.count(), config.token_count()];
+        let padding = u16::try_from(config.padding_token).ok();
+        let narrow = match self.tokens::<u8>(&ends, None)? {
             Some(tokens) => Tensor::from_vec(&shape, tokens)?,
-            None => match self.tokens(columns, padding)? {
+            None => match self.tokens(&ends, padding)? {
                 Some(tokens) => Tensor::from_vec(&shape, tokens)?,
                 None => return Ok(None),
             },
@@ -109,25 +115,29 @@ impl Preprocess for FileFeatures {
     }
 }
 
+/// Where the windows of all files begin and end, and the sizes of the files.
+struct Ends {
+    heads: consort_sdk::Ends,
+    tails: consort_sdk::Ends,
+    sizes: Elements<i64>,
+}
+
 impl FileFeatures {
     /// The tokens of all files, if the ends of their windows are enough for that.
-    fn tokens<T: Token>(
-        &self,
-        columns: &Columns,
-        padding: Option<T>,
-    ) -> Result<Option<Vec<T>>, Error> {
-        let config = &self.config;
-        let heads = columns.heads("head", config.beg_size + MARGIN)?;
-        let tails = columns.tails("tail", config.end_size + MARGIN)?;
-        let sizes = columns.read::<i64>("size")?;
-        let mut tokens = Vec::with_capacity(columns.count() * config.token_count());
+    fn tokens<T: Token>(&self, ends: &Ends, padding: Option<T>) -> Result<Option<Vec<T>>, Error> {
+        let Ends {
+            heads,
+            tails,
+            sizes,
+        } = ends;
+        let mut tokens = Vec::with_capacity(sizes.len() * self.config.token_count());
         for (((head, head_length), (tail, tail_length)), size) in
             heads.iter().zip(tails.iter()).zip(sizes.iter())
         {
             let size = size_of_file(*size)?;
             let ends = Windows { head, tail, size };
             let lengths = (head_length, tail_length);
-            let added = add_ends(config, ends, lengths, padding, &mut tokens);
+            let added = add_ends(&self.config, ends, lengths, padding, &mut tokens);
             if !added.map_err(Error::invalid_input)? {
                 return Ok(None);
             }
