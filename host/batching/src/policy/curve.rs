@@ -5,6 +5,7 @@
 //! as far as that line explains them and does not contradict what the cell has seen: steps
 //! and cliffs stay what they are. When runs take much longer, or much shorter, than expected
 //! twice in a row, the whole curve is moved and everything else has to prove itself again.
+//! What a kind has not run, or only rarely, leans on what its family expects (`family.rs`).
 
 use super::cell::{Cell, Surprises};
 use super::family::Runs;

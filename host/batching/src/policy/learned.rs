@@ -35,8 +35,7 @@ const DEADLINE_SHARE: f64 = 0.9;
 /// - keeps batches short enough for the deadlines that callers give, and never waits past
 ///   the point at which a deadline could not be met;
 /// - tries other sizes at a bounded loss, never more than double of what has run (in elements,
-///   where that was of other lengths), and goes
-///   back at once when that was worse.
+///   where that was of other lengths), and goes back at once when that was worse.
 ///
 /// `max_batch_size` and `max_queue_delay` are limits where they are written.
 pub struct LearnedPolicy {
