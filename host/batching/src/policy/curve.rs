@@ -61,6 +61,16 @@ struct Fit {
     variance: f64,
 }
 
+// === impl Point ===
+
+impl Point {
+    /// The size, with examples a second.
+    fn rate(&self) -> (usize, f64) {
+        let rate = self.size / self.secs.max(1e-12);
+        (self.size.round() as usize, rate)
+    }
+}
+
 // === impl Curve ===
 
 impl Curve {
@@ -98,20 +108,14 @@ impl Curve {
 
     /// Sizes of which something is known, with examples a second, rising.
     pub(super) fn rates(&self) -> impl DoubleEndedIterator<Item = (usize, f64)> {
-        self.seen.iter().map(|(_, point)| {
-            let rate = point.size / point.secs.max(1e-12);
-            (point.size.round() as usize, rate)
-        })
+        self.seen.iter().map(|(_, point)| point.rate())
     }
 
     /// The same of sizes that this kind has run.
     pub(super) fn tried(&self) -> impl DoubleEndedIterator<Item = (usize, f64)> {
         let own = |index: &usize| self.cells.get(*index).is_some_and(|cell| cell.runs > 0.0);
         let tried = self.seen.iter().filter(move |(index, _)| own(index));
-        tried.map(|(_, point)| {
-            let rate = point.size / point.secs.max(1e-12);
-            (point.size.round() as usize, rate)
-        })
+        tried.map(|(_, point)| point.rate())
     }
 
     /// The standard deviation of runs, as a part of their time.

@@ -68,8 +68,6 @@ pub(super) struct Known {
     family: Arc<LaneKind>,
     /// Whether the family has learned from its runs.
     joined: bool,
-    /// Whether nothing of this kind has run yet.
-    assumed: bool,
     /// The largest size that ran, or has as many elements as what ran of another kind.
     largest: usize,
     /// The elements of an example of the kind that ran it.
@@ -79,7 +77,7 @@ pub(super) struct Known {
     /// Runs so far.
     runs: u32,
     /// What had run of all kinds when this one last looked where to begin.
-    pub(super) begun: Option<u64>,
+    pub(super) begun: u64,
     /// The size for when enough waits.
     target: usize,
     /// Doublings in a row that gained little, while climbing.
@@ -117,12 +115,11 @@ impl Known {
             each: kind.elements(),
             family: Arc::new(kind.without_lengths()),
             joined: false,
-            assumed: true,
             largest: 0,
             origin: kind.elements(),
             own_climb: false,
             runs: 0,
-            begun: None,
+            begun: 0,
             target: preferred.first().copied().unwrap_or(1),
             preferred,
             climb: Some(0),
@@ -144,7 +141,15 @@ impl Known {
 
     /// Whether nothing of this kind has run yet.
     pub(super) fn is_assumed(&self) -> bool {
-        self.assumed
+        self.runs == 0
+    }
+
+    /// Double of what has run; no bound where nothing has.
+    fn double_most(&self) -> usize {
+        match self.largest {
+            0 => usize::MAX,
+            largest => largest.saturating_mul(2),
+        }
     }
 
     /// Whether it is still looking for the size at which larger batches gain no more.
@@ -162,12 +167,8 @@ impl Known {
         if let Some(probe) = self.probe.filter(|probe| *probe <= waiting.min(cap)) {
             return probe;
         }
-        if self.assumed {
-            let most = match self.largest {
-                0 => usize::MAX,
-                largest => largest.saturating_mul(2),
-            };
-            return self.target.min(most).min(waiting).min(cap);
+        if self.is_assumed() {
+            return self.target.min(self.double_most()).min(waiting).min(cap);
         }
         // No more than double of what has run before.
         let most = match self.doubted {
@@ -244,12 +245,12 @@ impl Known {
     pub(super) fn ran(&mut self, size: usize, secs: f64, family: Option<&mut Family>) {
         let secs = secs.max(1e-9);
         // Before the first run all is assumed.
-        let first = std::mem::take(&mut self.assumed);
+        let first = self.is_assumed();
         let best = if first { 0.0 } else { self.best_rate() };
         let expected = self.curve.secs(size).filter(|_| !first);
         self.runs = self.runs.saturating_add(1);
         let moved = match family {
-            Some(family) => self.shared(size, secs, family),
+            Some(family) => self.learn_with(size, secs, family),
             None => self.curve.observe(size, secs),
         };
         let typical = self.curve.secs(self.target).unwrap_or(secs);
@@ -361,10 +362,7 @@ impl Known {
 
     /// Sets the size for when enough waits.
     fn aim(&mut self) {
-        let most = match self.largest {
-            0 => usize::MAX,
-            largest => largest.saturating_mul(2),
-        };
+        let most = self.double_most();
         let fits = |size: usize| {
             size <= most && (self.preferred.is_empty() || self.preferred.contains(&size))
         };

@@ -70,40 +70,36 @@ impl LearnedPolicy {
 
     fn known(&mut self, kind: &LaneKind) -> &mut Known {
         self.uses += 1;
-        if !self.kinds.contains_key(kind) {
-            self.make_room();
-        }
-        let begun = self
-            .kinds
-            .get(kind)
-            .map(|known| (known.is_assumed(), known.begun));
-        let start = match begun {
-            Some((false, _)) => None,
-            // Nothing has run since it was asked last.
-            Some((true, begun)) if begun == Some(self.runs) => None,
-            _ => self.nearest(kind),
+        let begins = match self.kinds.get(kind) {
+            // Unless nothing has run since it was asked last.
+            Some(known) => known.is_assumed() && known.begun != self.runs,
+            None => {
+                self.make_room();
+                true
+            }
         };
-        let runs = self.runs;
+        let start = begins.then(|| self.start(kind)).flatten();
         let (most, preferred) = (self.max_batch_size, &self.preferred);
         let new = || Known::new(kind, most, preferred);
         let known = self.kinds.entry(kind.clone()).or_insert_with(new);
-        known.used = self.uses;
-        known.begun = Some(runs);
+        (known.used, known.begun) = (self.uses, self.runs);
         if let Some(start) = start {
+            known.begin(start);
             let of = known.family().clone();
-            if let Some(family) = self.families.get(&of).filter(|family| family.is_known()) {
-                known.begin(start);
+            if let Some(family) = self.families.get(&of) {
                 known.lean_on(family);
             }
         }
         known
     }
 
-    /// Where the kind is that is most like another, and rather one that has found its size.
-    fn nearest(&self, kind: &LaneKind) -> Option<Start> {
-        let each = kind.elements();
-        let like = self.kinds.iter().filter(|(other, _)| other.is_akin(kind));
-        let near = like.filter_map(|(_, known)| Some((known, known.far(each)?)));
+    /// Where a kind begins that has not run: where the one of its family is that is nearest, and
+    /// rather one that has found its size.
+    fn start(&self, kind: &LaneKind) -> Option<Start> {
+        let (of, each) = (kind.without_lengths(), kind.elements());
+        self.families.get(&of).filter(|family| family.is_known())?;
+        let like = self.kinds.values().filter(|known| **known.family() == of);
+        let near = like.filter_map(|known| Some((known, known.far(each)?)));
         let nearest = near.min_by(|(a, far), (b, farther)| {
             let climbs = a.climbs().cmp(&b.climbs());
             climbs.then(far.total_cmp(farther))
@@ -131,13 +127,13 @@ impl LearnedPolicy {
         if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(&of) {
             return self.known(kind).ran(size, secs, None);
         }
-        let family = self.families.entry(of).or_default();
+        let family = self.families.entry(of.clone()).or_default();
         let replicas = self.replicas;
         let slower = off.and_then(|(off, bearable)| family.slow_down(off, bearable, replicas));
         if let Some(times) = slower {
-            let kinds = self.kinds.iter_mut();
-            let akin = kinds.filter(|(other, _)| other.is_akin(kind));
-            akin.for_each(|(_, known)| known.slow_down(times));
+            let kinds = self.kinds.values_mut();
+            let akin = kinds.filter(|known| *known.family() == of);
+            akin.for_each(|known| known.slow_down(times));
         }
         if let Some(known) = self.kinds.get_mut(kind) {
             known.ran(size, secs, Some(family));
@@ -291,4 +287,83 @@ fn best_wait(known: &Known, view: &QueueView<'_>, pace: f64) -> Option<(f64, f64
     }
     // What comes is not even: some patience more than it should take.
     best.map(|(_, wait)| (alone, wait * 1.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consort_inference::{Tensor, Tensors};
+
+    fn kind(length: usize) -> LaneKind {
+        let tensor = Tensor::from_slice(vec![length], &vec![0u8; length]).unwrap();
+        LaneKind::of(&Tensors::from_named([("x".into(), tensor)]).unwrap())
+    }
+
+    /// Kinds of these lengths have run batches of these sizes, at a second for 1,024 elements.
+    fn policy(preferred: &[usize], lengths: &[usize], sizes: &[usize]) -> LearnedPolicy {
+        let config = Config {
+            preferred_batch_sizes: preferred.to_vec(),
+            ..Config::default()
+        };
+        let mut policy = LearnedPolicy::of(&config, &BatchHints::default());
+        for size in sizes {
+            for length in lengths {
+                ran(&mut policy, *length, *size, 1);
+            }
+        }
+        policy
+    }
+
+    fn ran(policy: &mut LearnedPolicy, length: usize, size: usize, times: u32) {
+        let elapsed = Duration::from_secs(1).mul_f64((64 + length * size) as f64 / 1_024.0);
+        policy.observe(&kind(length), size, elapsed * times, RunOutcome::Succeeded);
+    }
+
+    #[test]
+    fn a_kind_begins_with_as_many_elements_once_three_have_run() {
+        let mut two = policy(&[], &[16, 32], &[1, 2, 4, 8]);
+        assert_eq!(two.known(&kind(24)).size(100, 100), 1);
+        let mut three = policy(&[], &[16, 32, 64], &[1, 2, 4, 8]);
+        let size = three.known(&kind(24)).size(100, 100);
+        assert!((8..=32).contains(&size), "{size}");
+    }
+
+    #[test]
+    fn a_kind_does_not_begin_like_one_that_only_began_like_others() {
+        let mut policy = policy(&[], &[16, 24, 32], &[1, 2, 4, 8, 16, 32, 64]);
+        let like = policy.known(&kind(64)).size(1_000, 1_000);
+        assert!(like > 1, "{like}");
+        // It has run, but alone: what it takes to be possible rests on shorter ones.
+        ran(&mut policy, 64, 1, 1);
+        assert_eq!(policy.known(&kind(256)).size(1_000, 1_000), 1);
+    }
+
+    #[test]
+    fn a_kind_begins_with_a_preferred_size() {
+        let mut policy = policy(&[8, 32], &[16, 24, 32], &[8, 32, 8, 32]);
+        for length in [8, 20, 60, 100] {
+            let size = policy.known(&kind(length)).size(1_000, 1_000);
+            assert!([8, 32].contains(&size), "{length}: {size}");
+        }
+    }
+
+    #[test]
+    fn one_standstill_of_all_replicas_slows_nobody_down() {
+        let sizes = [1, 2, 4, 8, 8, 8];
+        let mut policy = policy(&[], &[16, 24, 32, 40], &sizes);
+        policy.replicas = 2;
+        let before = policy.predict(&kind(32), 8).unwrap();
+        ran(&mut policy, 16, 8, 100);
+        ran(&mut policy, 24, 8, 100);
+        assert_eq!(policy.predict(&kind(32), 8).unwrap(), before);
+        // A third in a row is no accident; then all are slow, and all are quick again.
+        ran(&mut policy, 16, 8, 100);
+        let slow = policy.predict(&kind(32), 8).unwrap();
+        assert!(slow > before * 50, "{slow:?} after {before:?}");
+        for length in [16, 24, 40] {
+            ran(&mut policy, length, 8, 1);
+        }
+        let again = policy.predict(&kind(32), 8).unwrap();
+        assert!(again < before * 2, "{again:?} after {before:?}");
+    }
 }

@@ -55,7 +55,7 @@ impl Known {
     pub(in crate::policy) fn far(&self, each: f64) -> Option<f64> {
         let far = |from: f64| (from / each).log2().abs();
         let near = far(self.each).max(far(self.origin)) <= ALIKE;
-        (!self.assumed && near).then(|| far(self.each))
+        (!self.is_assumed() && near).then(|| far(self.each))
     }
 
     /// All runs of the family take so many times as long as they did.
@@ -84,7 +84,7 @@ impl Known {
         if !self.own_climb && family.has_tried(double) {
             self.climb = None;
         }
-        if self.assumed {
+        if self.is_assumed() {
             self.aim();
         }
     }
@@ -95,7 +95,7 @@ impl Known {
     }
 
     /// The curve and the family learn from a run. Whether the curve was moved as a whole.
-    pub(super) fn shared(&mut self, size: usize, secs: f64, family: &mut Family) -> bool {
+    pub(super) fn learn_with(&mut self, size: usize, secs: f64, family: &mut Family) -> bool {
         if !std::mem::replace(&mut self.joined, true) {
             family.join();
         }
