@@ -66,6 +66,8 @@ enum Content {
 /// Larger tensors go to the host as they are made: it takes them anyway, and the plugin's
 /// memory is better used.
 const MADE_BYTES_MAX: usize = 64 << 10;
+/// Kinds of ends of one column that are kept.
+const ENDS_KEPT: usize = 4;
 /// What is larger is widened by the host, to at most eight times as many bytes.
 const WIDENED_HERE_MAX: usize = MADE_BYTES_MAX / 8;
 
@@ -378,10 +380,12 @@ impl Column {
             .find(|ends| (ends.end, ends.most) == (end, most));
         let ends = match known {
             Some(ends) => ends.clone(),
+            // Whoever asks for many kinds of ends is better off with all bytes.
+            None if read.len() >= ENDS_KEPT => {
+                return Ends::of(self.row_bytes(row), end, most);
+            }
             None => {
                 let ends = Rc::new(ColumnEnds::read(&self.tensor, end, most)?);
-                // One for each end: who asks for many kinds asks the host again.
-                read.retain(|known| known.end != end);
                 read.push(ends.clone());
                 ends
             }

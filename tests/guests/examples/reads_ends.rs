@@ -42,6 +42,16 @@ impl Postprocess for Guest {
             example.heads("texts", self.most)?,
             example.tails("texts", self.most)?,
         );
+        // More kinds of ends than are kept, which must not tell anything else.
+        for more in 1..=6 {
+            let longer = example.heads("texts", self.most.saturating_add(more))?;
+            let mut both = heads.iter().zip(longer.iter());
+            if !both
+                .all(|((head, length), (longer, same))| longer.starts_with(head) && length == same)
+            {
+                return Err(Error::failed("one head does not begin with a shorter one"));
+            }
+        }
         let numbers = example.tensor("numbers")?;
         Ok([
             (
